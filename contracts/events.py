@@ -1,0 +1,175 @@
+"""The three event types: the one place where a field of an event is named and typed.
+
+From these classes come the generator's JSON, the validation in the streaming jobs, the Arrow and Spark schemas, the
+Hive columns and the table in docs/contracts.md. JSON is UTF-8; money is a string with two decimals; ``event_time`` is
+ISO-8601 in UTC with milliseconds.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from contracts.catalog import PRODUCT_CATEGORY
+
+EventId = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+        description="UUID, lower case; the same on every copy of an event",
+    ),
+]
+EventTime = Annotated[datetime, Meta(tz=True, description="when it happened, ISO-8601 UTC, milliseconds")]
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Money = Annotated[Decimal, Meta(description="EUR with two decimals, written as a JSON string")]
+Page = Literal["home", "category", "product", "cart", "checkout"]
+Device = Literal["desktop", "mobile", "tablet"]
+Referrer = Literal["direct", "search", "social", "email", "ads"]
+PaymentMethod = Literal["card", "paypal", "transfer", "invoice"]
+StockReason = Literal["sale", "restock", "adjustment"]
+Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2")]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+
+
+class Event(msgspec.Struct, kw_only=True, gc=False):
+    """What every event has."""
+
+    event_id: EventId
+    event_time: EventTime
+
+
+class Click(Event, kw_only=True, gc=False):
+    """A page seen by a visitor. Keyed by ``user_id``."""
+
+    user_id: Name
+    session_id: Name
+    page: Page
+    product_id: Name | None = None
+    category: Name | None = None
+    device: Device
+    referrer: Referrer
+    country: Country
+
+    def problem(self) -> str | None:
+        if self.page == "product" and self.product_id is None:
+            return "page product without product_id"
+        if self.page == "category" and self.category is None:
+            return "page category without category"
+        if self.product_id is not None:
+            return product_problem(self.product_id, self.category)
+        return None
+
+
+class Purchase(Event, kw_only=True, gc=False):
+    """One product bought in an order. Keyed by ``user_id``."""
+
+    order_id: Name
+    user_id: Name
+    session_id: Name
+    product_id: Name
+    category: Name
+    quantity: Annotated[int, Meta(ge=1, le=10_000)]
+    unit_price: Money
+    total: Money
+    currency: Literal["EUR"]
+    payment_method: PaymentMethod
+
+    def problem(self) -> str | None:
+        for field in ("unit_price", "total"):
+            amount: Decimal = getattr(self, field)
+            if not amount.is_finite() or amount.as_tuple().exponent != -2:
+                return f"{field} {amount} is not an amount with two decimals"
+            if amount < 0:
+                return f"{field} {amount} is negative"
+            if amount >= MAX_MONEY:
+                return f"{field} {amount} is not below {MAX_MONEY}"
+        if self.total != self.unit_price * self.quantity:
+            return f"total {self.total} is not quantity {self.quantity} times unit_price {self.unit_price}"
+        return product_problem(self.product_id, self.category)
+
+
+class StockChange(Event, kw_only=True, gc=False):
+    """A change of a product's stock in a warehouse. Keyed by ``product_id``."""
+
+    product_id: Name
+    warehouse: Name
+    stock_level: Annotated[Count, Meta(description="stock after the change, absolute")]
+    change: Annotated[int, Meta(ge=-(2**53), le=2**53, description="signed; stock_level minus the level before")]
+    reason: StockReason
+    critical_threshold: Count
+
+    def problem(self) -> str | None:
+        if self.stock_level < self.change:
+            return f"stock_level {self.stock_level} after a change of {self.change} means a negative stock before"
+        return product_problem(self.product_id, None)
+
+    def is_critical(self) -> bool:
+        """Whether this very change took the stock from above its critical threshold to it or below."""
+        return self.stock_level <= self.critical_threshold < self.stock_level - self.change
+
+
+MAX_MONEY: Final = Decimal(10) ** 10
+MAX_EVENT_BYTES: Final = 64 * 1024
+"""A longer Kafka value is no event; it goes to the dead letters."""
+MAX_EVENT_AGE: Final = timedelta(days=30)
+"""How much older than its append to Kafka an event may be."""
+MAX_CLOCK_SKEW: Final = timedelta(minutes=5)
+"""How far a producer's clock may run ahead of the broker's."""
+
+
+def product_problem(product_id: str, category: str | None) -> str | None:
+    known = PRODUCT_CATEGORY.get(product_id)
+    if known is None:
+        return f"unknown product {product_id!r}"
+    if category is not None and category != known:
+        return f"product {product_id} is of category {known!r}, not {category!r}"
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A stream of events: its name (HDFS folder and Hive table), Kafka topic, type and the field that keys it."""
+
+    name: str
+    topic: str
+    event: type[Click] | type[Purchase] | type[StockChange]
+    key: str
+
+
+CLICKS: Final = Stream("clicks", "ecommerce-clicks", Click, "user_id")
+PURCHASES: Final = Stream("purchases", "ecommerce-purchases", Purchase, "user_id")
+INVENTORY: Final = Stream("inventory", "ecommerce-inventory", StockChange, "product_id")
+STREAMS: Final = (CLICKS, PURCHASES, INVENTORY)
+BY_NAME: Final = {stream.name: stream for stream in STREAMS}
+BY_TOPIC: Final = {stream.topic: stream for stream in STREAMS}
+
+
+class BadEvent(ValueError):
+    """Why a record is no event of its stream; the text is the reason kept with the dead letter."""
+
+
+def decoder(stream: Stream) -> "msgspec.json.Decoder[Click | Purchase | StockChange]":
+    """A JSON decoder that checks names, types, patterns and bounds of the stream's fields."""
+    return msgspec.json.Decoder(stream.event)
+
+
+def check(event: Click | Purchase | StockChange, appended: datetime) -> None:
+    """Raises :class:`BadEvent` where a decoded event is impossible.
+
+    ``appended`` is the broker's append time of the record (UTC): a bound that a replay sees again, unlike "now".
+    """
+    ahead = event.event_time - appended
+    if ahead > MAX_CLOCK_SKEW:
+        raise BadEvent(f"event_time {timestamp(event.event_time)} is after its append to Kafka, {timestamp(appended)}")
+    if -ahead > MAX_EVENT_AGE:
+        raise BadEvent(f"event_time {timestamp(event.event_time)} is over {MAX_EVENT_AGE.days} days old")
+    if problem := event.problem():
+        raise BadEvent(problem)
+
+
+def timestamp(moment: datetime) -> str:
+    """``event_time`` as the contract spells it: ``2026-11-23T09:30:00.125Z``."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
