@@ -156,16 +156,20 @@ def decoder(stream: Stream) -> "msgspec.json.Decoder[Click | Purchase | StockCha
     return msgspec.json.Decoder(stream.event)
 
 
-def check(event: Click | Purchase | StockChange, appended: datetime) -> None:
-    """Raises :class:`BadEvent` where a decoded event is impossible.
+def check_time(event_time: datetime, appended: datetime) -> None:
+    """Raises :class:`BadEvent` where an event cannot have happened at its time.
 
     ``appended`` is the broker's append time of the record (UTC): a bound that a replay sees again, unlike "now".
     """
-    ahead = event.event_time - appended
-    if ahead > MAX_CLOCK_SKEW:
-        raise BadEvent(f"event_time {timestamp(event.event_time)} is after its append to Kafka, {timestamp(appended)}")
-    if -ahead > MAX_EVENT_AGE:
-        raise BadEvent(f"event_time {timestamp(event.event_time)} is over {MAX_EVENT_AGE.days} days old")
+    if event_time - appended > MAX_CLOCK_SKEW:
+        raise BadEvent(f"event_time {timestamp(event_time)} is after its append to Kafka, {timestamp(appended)}")
+    if appended - event_time > MAX_EVENT_AGE:
+        raise BadEvent(f"event_time {timestamp(event_time)} is over {MAX_EVENT_AGE.days} days old")
+
+
+def check(event: Click | Purchase | StockChange, appended: datetime) -> None:
+    """Raises :class:`BadEvent` where a decoded event is impossible."""
+    check_time(event.event_time, appended)
     if problem := event.problem():
         raise BadEvent(problem)
 

@@ -184,7 +184,6 @@ MARTS: Final = {
             "stock_daily",
             "Stock at the end of the day and its movements, by product and warehouse.",
             ("product_id", "STRING"),
-            ("category", "STRING"),
             ("warehouse", "STRING"),
             ("stock_level", "BIGINT", "after the day's last change"),
             ("sold", "BIGINT"),
@@ -216,32 +215,38 @@ class HBaseTable:
     description: str
 
 
+VALUE_FAMILY: Final = "v"
+VERSIONED: Final[dict[str, dict[str, Any]]] = {VALUE_FAMILY: {"max_versions": 3}}
+"""A family with a column for each Kafka partition that feeds the row (``v:0``, ``v:1``, …), its value a JSON object.
+
+The cell's version (HBase timestamp) is the offset up to which the value counts, so a value written again is the same
+cell, an older one never hides a newer, and a replay reads what was there before its first offset.
+"""
+
 REVENUE_BY_MINUTE: Final = HBaseTable(
     "revenue_by_minute",
-    {"r": {"max_versions": 3}},
+    VERSIONED,
     "minute as YYYYMMDDHHMM (UTC)",
-    "Revenue and orders on time. A column a Kafka partition (r:<partition>) with the JSON of its absolute total; the "
-    "cell's version is the offset up to which it counts. A range of minutes is one scan.",
+    "Revenue on time: {amount, orders} of a minute, absolute. A range of minutes is one scan; sum over the partitions.",
 )
 REVENUE_LATE: Final = HBaseTable(
     "revenue_late",
     {"l": {"max_versions": 1}},
     "minute as YYYYMMDDHHMM (UTC), '/', event_id",
-    "Purchases later than the watermark, left out of revenue_by_minute: one row an event (l:amount).",
+    "Purchases later than the watermark, left out of revenue_by_minute: one row an event, l:amount.",
 )
 STOCK: Final = HBaseTable(
     "stock",
-    {"s": {"max_versions": 1}},
+    VERSIONED,
     "product_id, '/', warehouse",
-    "Stock level (s:level) and critical threshold (s:threshold); the cell's version is the event time in ms, so that "
-    "the newest change stays whatever the order of writes. One product is one prefix scan.",
+    "{level, threshold, time} after the newest change; one product is one prefix scan, the newest time wins.",
 )
 USER_PROFILES: Final = HBaseTable(
     "user_profiles",
-    {"p": {"max_versions": 1}, "t": {"max_versions": 3}},
+    {"c": {"max_versions": 3}, "p": {"max_versions": 3}},
     "user_id",
-    "Newest facts of a user (p:page, p:category, p:device, p:country, p:seen; version: event time in ms) and totals "
-    "(t:<partition>: JSON of orders and amount; version: offset up to which it counts).",
+    "Of the clicks (c): {page, category, device, country, time} of the newest; of the purchases (p): {orders, amount, "
+    "time}. One user is one get.",
 )
 STOCK_ALERTS: Final = HBaseTable(
     "stock_alerts",
@@ -257,10 +262,9 @@ SEEN_PURCHASES: Final = HBaseTable(
 )
 SPEED_PROGRESS: Final = HBaseTable(
     "speed_progress",
-    {"o": {"max_versions": 3}},
-    "topic, '/', partition",
-    "Up to which offset the speed layer has counted a partition, and the newest event time there (o:state, JSON; "
-    "version: that offset).",
+    VERSIONED,
+    "topic",
+    "{end, newest_ms}: up to which offset a partition is counted, and the newest event time there.",
 )
 HBASE_TABLES: Final = (
     REVENUE_BY_MINUTE,

@@ -1,0 +1,81 @@
+"""Lands the three streams from Kafka as Parquet on HDFS, exactly once for every reader (see ``commits.py``)."""
+
+import click
+import msgspec
+import structlog
+from hdfs import HdfsError
+from pyspark.sql import DataFrame
+from requests import RequestException
+
+from contracts.command import CommandError, run, with_settings
+from contracts.events import STREAMS
+from contracts.settings import Settings
+from jobs import hdfs as files
+from jobs.streaming.commits import Commit, CommitLog, Counts
+from jobs.streaming.landing import Landing, Summary
+from jobs.streaming.query import run_query
+from jobs.streaming.settings import StreamingSettings, streaming_options
+
+log = structlog.get_logger()
+NAME = "ingest"
+
+
+class Ingest:
+    """Commits one micro-batch after the other."""
+
+    def __init__(self, settings: Settings, streaming: StreamingSettings, run_id: str) -> None:
+        self._settings, self._streaming, self._run_id = settings, streaming, run_id
+        self._log = CommitLog(files.client(settings), NAME)
+        self._last = self._log.recover()
+
+    def __call__(self, records: DataFrame, _: int) -> None:
+        """For ``foreachBatch``: stage, commit, publish. What is landed already is left out by its offset."""
+        sequence = self._last.sequence + 1
+        staging = self._log.staging_folder(sequence)
+        landing = Landing(self._settings, self._streaming.watermark, self._run_id, staging, self._last.partitions)
+        rows = records.mapInArrow(landing, "summary BINARY").collect()
+        summaries = [msgspec.json.decode(bytes(row.summary), type=Summary) for row in rows]
+        if any(summary.state.end > self._end(summary.partition) for summary in summaries):
+            commit = next_commit(self._last, summaries)
+            self._log.append(commit)
+            self._log.publish(commit)
+            self._last = commit
+            log.info("committed", sequence=sequence, files=len(commit.files), totals=msgspec.to_builtins(commit.totals))
+
+    def _end(self, partition: str) -> int:
+        state = self._last.partitions.get(partition)
+        return state.end if state else 0
+
+
+def next_commit(last: Commit, summaries: list[Summary]) -> Commit:
+    """The commit that follows ``last`` with the tasks' summaries."""
+    partitions, totals = dict(last.partitions), dict(last.totals)
+    for summary in summaries:
+        topic = summary.partition.rpartition("/")[0]
+        partitions[summary.partition] = summary.state
+        totals[topic] = totals.get(topic, Counts()).plus(summary.counts)
+    landed = [file for summary in summaries for file in summary.files]
+    return Commit(last.sequence + 1, landed, partitions, totals)
+
+
+@click.command()
+@with_settings("kafka_bootstrap", "hdfs_uri", "webhdfs_url", "hdfs_user")
+@streaming_options(NAME, trigger_seconds=10, max_offsets=400_000)
+def main(settings: Settings, streaming: StreamingSettings) -> None:
+    """Land clicks, purchases and inventory as Parquet on HDFS.
+
+    Runs until it is stopped (SIGTERM ends it after the batch in hand). Records that are no events go to the dead
+    letters with the reason; copies of an event are dropped within the watermark.
+    """
+
+    def handler(run_id: str) -> Ingest:
+        try:
+            return Ingest(settings, streaming, run_id)
+        except (RequestException, HdfsError) as error:
+            raise CommandError(f"HDFS at {settings.webhdfs_url} cannot be used: {error}") from error
+
+    run_query(NAME, settings, streaming, [stream.topic for stream in STREAMS], handler)
+
+
+if __name__ == "__main__":
+    run(main)

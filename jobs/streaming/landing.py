@@ -1,0 +1,226 @@
+"""What an ingest task does with the records of its Kafka partition: Parquet staged by hour, dead letters sent."""
+
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from operator import attrgetter
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from confluent_kafka import Producer
+
+from contracts import paths
+from contracts.events import BY_TOPIC
+from contracts.settings import Settings
+from contracts.tables import RAW, arrow_schema
+from contracts.topics import DEAD_LETTERS, MAX_MESSAGE_BYTES
+from jobs import hdfs as files
+from jobs.streaming import window as windows
+from jobs.streaming.commits import Counts, LandedFile, PartitionState
+from jobs.streaming.partitions import by_partition
+from jobs.streaming.records import Event, Reader, Rejected
+
+HOUR_MS = 3_600_000
+SUMMARY = pa.schema([("summary", pa.binary())])
+
+
+class Summary(msgspec.Struct):
+    """What a task did with its partition: the state after it, the files it staged, its counts."""
+
+    partition: str
+    state: PartitionState
+    files: list[LandedFile]
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """All that a task needs to know; sent to the executors with the task."""
+
+    settings: Settings
+    delay: timedelta
+    run: str
+    staging: str
+    states: dict[str, PartitionState]
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """For ``DataFrame.mapInArrow``: records in, one :class:`Summary` (JSON) a Kafka partition out."""
+        partitions: dict[str, _Partition] = {}
+        for batch in batches:
+            for key, records in by_partition(batch):
+                if key not in partitions:
+                    state = self.states.get(key, PartitionState())
+                    partitions[key] = _Partition(self, key, state)
+                partitions[key].add(records)
+        for partition in partitions.values():
+            yield pa.record_batch([[msgspec.json.encode(partition.finish())]], schema=SUMMARY)
+
+
+class _Partition:
+    """One Kafka partition's records of a batch."""
+
+    def __init__(self, landing: Landing, partition: str, state: PartitionState) -> None:
+        topic, _, number = partition.rpartition("/")
+        self._landing, self._name, self._state = landing, partition, state
+        self._topic, self._number = topic, int(number)
+        self._stream = BY_TOPIC[topic].name
+        self._columns = RAW[self._stream].columns
+        newest = None if state.newest_ms is None else datetime.fromtimestamp(state.newest_ms / 1000, UTC)
+        self._reader = Reader(topic, newest, landing.delay)
+        self._hdfs = files.client(landing.settings)
+        self._window = windows.load(self._hdfs, landing.run, partition, state)
+        self._counts = Counts()
+        self._dead: list[Rejected] = []
+        self._tables: list[pa.Table] = []
+        self._seen: set[str] = set()
+        self._start: int | None = None
+        self._end = state.end
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        if self._end:
+            batch = batch.filter(pc.greater_equal(batch["offset"], self._state.end))
+        if batch.num_rows == 0:
+            return
+        if self._start is None:
+            self._start = batch["offset"][0].as_py()
+        self._end = batch["offset"][-1].as_py() + 1
+        events: list[Event] = []
+        kept: list[int] = []
+        late: list[bool] = []
+        for read in self._reader.read(batch):
+            if isinstance(read, Rejected):
+                self._dead.append(read)
+                continue
+            offset, event, is_late = read
+            if event.event_id in self._seen:
+                self._counts.duplicates += 1
+                continue
+            self._seen.add(event.event_id)
+            events.append(event)
+            kept.append(offset)
+            late.append(is_late)
+        if events:
+            self._keep(events, kept, late)
+
+    def _keep(self, events: list[Event], offsets: list[int], late: list[bool]) -> None:
+        """Turns events to columns, less the copies of those that earlier batches landed."""
+        table = self._table(events, offsets)
+        if self._window.num_rows:
+            new = pc.invert(pc.is_in(table["event_id"], value_set=self._window["event_id"]))
+            if not pc.all(new).as_py():
+                self._counts.duplicates += table.num_rows - pc.sum(new).as_py()
+                table = table.filter(new)
+                late = pc.filter(pa.array(late), new.combine_chunks()).to_pylist()
+        self._counts.late += sum(late)
+        self._tables.append(table)
+
+    def _table(self, events: list[Event], offsets: list[int]) -> pa.Table:
+        schema = arrow_schema(self._columns)
+        lineage: dict[str, Any] = {
+            "kafka_partition": pa.array(np.full(len(offsets), self._number)),
+            "kafka_offset": pa.array(offsets, pa.int64()),
+        }
+        arrays = []
+        for field in schema:
+            if field.name in lineage:
+                arrays.append(lineage[field.name])
+            else:
+                arrays.append(pa.array(list(map(attrgetter(field.name), events)), field.type))
+        return pa.Table.from_arrays(arrays, schema=schema)
+
+    def finish(self) -> Summary:
+        _send_dead_letters(self._landing.settings, self._topic, self._number, self._dead)
+        self._counts.dead_letters = len(self._dead)
+        newest_ms = None if self._reader.newest is None else round(self._reader.newest.timestamp() * 1000)
+        if self._start is None:
+            return Summary(self._name, self._state, [], self._counts)
+        written, window = [], self._window
+        if self._tables:
+            table = pa.concat_tables(self._tables)
+            self._counts.landed = table.num_rows
+            written = self._write(table)
+            times = table["event_time"].cast(pa.timestamp("ms")).cast(pa.int64())
+            new = pa.table([table["event_id"], table["kafka_offset"], times], schema=windows.SCHEMA)
+            window = windows.prune(pa.concat_tables([window, new]), newest_ms, self._landing.delay)
+        windows.store(self._landing.run, self._name, self._end, window)
+        state = PartitionState(self._end, newest_ms, *self._window_start(window, written))
+        return Summary(self._name, state, written, self._counts)
+
+    def _window_start(self, window: pa.Table, written: list[LandedFile]) -> tuple[int, list[str]]:
+        """The window's first offset and the files from there on, by the offsets that the file names tell."""
+        start = pc.min(window["offset"]).as_py() if window.num_rows else self._end
+        candidates = [*self._state.window_files, *(file.final for file in written)]
+        return start, [name for name in candidates if _last_offset(name) >= start]
+
+    def _write(self, table: pa.Table) -> list[LandedFile]:
+        """Stages a Parquet file for each hour of event time."""
+        millis = table["event_time"].cast(pa.timestamp("ms")).cast(pa.int64()).to_numpy()
+        hours = millis // HOUR_MS
+        written = []
+        for hour in np.unique(hours):
+            rows = table if (hours == hour).all() else table.filter(pa.array(hours == hour))
+            folder = paths.hour_folder(self._stream, datetime.fromtimestamp(int(hour) * HOUR_MS / 1000, UTC))
+            name = f"part-{self._number:05d}-{self._start}-{self._end - 1}.parquet"
+            staged = f"{self._landing.staging}/{self._name.replace('/', '-')}-{hour}-{uuid4().hex}.parquet"
+            files.write(self._hdfs, staged, parquet(rows))
+            written.append(LandedFile(staged, f"{folder}/{name}", rows.num_rows))
+        return written
+
+
+def parquet(table: pa.Table) -> bytes:
+    """Parquet that Spark, Hive 3 and Impala 4 read alike: INT96 timestamps (Hive 3 knows no other), Snappy."""
+    sink = io.BytesIO()
+    pq.write_table(
+        table,
+        sink,
+        compression="snappy",
+        use_deprecated_int96_timestamps=True,
+        use_dictionary=[name for name in table.column_names if name not in ("event_id", "kafka_offset")],
+        store_schema=False,
+    )
+    return sink.getvalue()
+
+
+def _last_offset(name: str) -> int:
+    return int(name.removesuffix(".parquet").rpartition("-")[2])
+
+
+def _send_dead_letters(settings: Settings, topic: str, partition: int, dead: list[Rejected]) -> None:
+    """Sends rejected records, raw bytes as value, the reason and origin as headers.
+
+    The key ``topic/partition/offset`` is the same on a replay: readers that count take one record a key.
+    Raises ``RuntimeError`` when Kafka does not take them all.
+    """
+    if not dead:
+        return
+    producer = Producer(
+        {
+            "bootstrap.servers": settings.kafka_bootstrap,
+            "enable.idempotence": True,
+            "message.max.bytes": MAX_MESSAGE_BYTES + 64 * 1024,
+        }
+    )
+    failures: list[str] = []
+    for record in dead:
+        producer.produce(
+            DEAD_LETTERS,
+            key=f"{topic}/{partition}/{record.offset}",
+            value=record.value,
+            headers={
+                "reason": record.reason.encode(errors="replace"),
+                "topic": topic,
+                "partition": str(partition),
+                "offset": str(record.offset),
+            },
+            on_delivery=lambda error, _: failures.append(str(error)) if error else None,
+        )
+        producer.poll(0)
+    unsent = producer.flush(60)
+    if unsent or failures:
+        raise RuntimeError(f"{unsent + len(failures)} dead letters of {topic} were not taken by Kafka: {failures[:1]}")

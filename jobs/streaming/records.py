@@ -1,0 +1,81 @@
+"""Raw Kafka records to typed events, or to the reason why a record is none."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from contracts.events import (
+    BY_TOPIC,
+    MAX_CLOCK_SKEW,
+    MAX_EVENT_AGE,
+    MAX_EVENT_BYTES,
+    BadEvent,
+    Click,
+    Purchase,
+    StockChange,
+    check_time,
+    decoder,
+)
+
+Event = Click | Purchase | StockChange
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A record for the dead letters."""
+
+    offset: int
+    value: bytes | None
+    reason: str
+
+
+class Reader:
+    """Reads the records of one Kafka partition in offset order and tells late ones from those on time.
+
+    An event is late when its time lies more than ``delay`` before the newest event time seen earlier in its partition.
+    This makes lateness a property of the log: every job and every replay draws the same line, wherever its batches
+    begin. ``newest`` is that running maximum (None before the first event) and carries over to the next batch.
+    """
+
+    def __init__(self, topic: str, newest: datetime | None, delay: timedelta) -> None:
+        self.newest = newest
+        self._delay = delay
+        self._decode = decoder(BY_TOPIC[topic]).decode
+
+    def read(self, records: pa.RecordBatch) -> Iterator[tuple[int, Event, bool] | Rejected]:
+        """Yields ``(offset, event, late)`` or :class:`Rejected` for each record (offset, timestamp, value)."""
+        appended = records["timestamp"]
+        bounds = pc.min_max(appended).as_py()
+        if bounds["min"] is None:
+            return
+        # Whatever lies between these is possible for every record of the batch.
+        oldest, youngest = bounds["max"] - MAX_EVENT_AGE, bounds["min"] + MAX_CLOCK_SKEW
+        offsets, values = records["offset"].to_pylist(), records["value"].to_pylist()
+        for index, (offset, value) in enumerate(zip(offsets, values, strict=True)):
+            try:
+                event = self._event(value)
+                moment = event.event_time
+                if not oldest <= moment <= youngest:
+                    check_time(moment, appended[index].as_py())
+            except BadEvent as error:
+                yield Rejected(offset, value, str(error))
+                continue
+            if self.newest is None or moment > self.newest:
+                self.newest = moment
+            yield offset, event, self.newest - moment > self._delay
+
+    def _event(self, value: bytes | None) -> Event:
+        if value is None:
+            raise BadEvent("the record has no value")
+        if len(value) > MAX_EVENT_BYTES:
+            raise BadEvent(f"{len(value)} bytes are over the limit of {MAX_EVENT_BYTES}")
+        try:
+            event = self._decode(value)
+        except ValueError as error:
+            raise BadEvent(str(error)) from error
+        if problem := event.problem():
+            raise BadEvent(problem)
+        return event

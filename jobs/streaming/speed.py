@@ -1,0 +1,65 @@
+"""Keeps HBase current with the three streams: revenue by minute, stock, profiles and alerts (see ``views.py``)."""
+
+import click
+import msgspec
+import structlog
+from pyspark.sql import DataFrame
+
+from contracts.command import CommandError, run, with_settings
+from contracts.events import STREAMS
+from contracts.settings import Settings
+from contracts.tables import HBASE_TABLES
+from jobs import hbase
+from jobs.streaming.query import BatchHandler, run_query
+from jobs.streaming.settings import StreamingSettings, streaming_options
+from jobs.streaming.views import Summary, Views
+
+log = structlog.get_logger()
+NAME = "speed"
+
+
+@click.command()
+@with_settings("kafka_bootstrap", "hdfs_uri", "hdfs_user", "hbase_thrift_host", "hbase_thrift_port")
+@streaming_options(NAME, trigger_seconds=0, max_offsets=100_000)
+def main(settings: Settings, streaming: StreamingSettings) -> None:
+    """Keep HBase current: revenue by minute, stock, user profiles, critical-stock alerts.
+
+    Runs until it is stopped (SIGTERM ends it after the batch in hand). Purchases later than the watermark are left out
+    of revenue_by_minute and recorded in revenue_late.
+    """
+    require_tables(settings)
+    views = Views(settings, streaming.watermark)
+
+    def update(records: DataFrame, batch: int) -> None:
+        rows = records.mapInArrow(views, "summary BINARY").collect()
+        summaries = [msgspec.json.decode(bytes(row.summary), type=Summary) for row in rows]
+        log.info(
+            "updated",
+            batch=batch,
+            **{
+                name: sum(getattr(summary, name) for summary in summaries)
+                for name in ("events", "late", "duplicates", "alerts")
+            },
+        )
+
+    def handler(_: str) -> BatchHandler:
+        return update
+
+    run_query(NAME, settings, streaming, [stream.topic for stream in STREAMS], handler)
+
+
+def require_tables(settings: Settings) -> None:
+    """Raises :class:`CommandError` where the HBase Thrift server does not answer or a table is missing."""
+    try:
+        present = hbase.attempt(settings, lambda connection: set(connection.tables()), seconds=20)
+    except hbase.BROKEN as error:
+        raise CommandError(
+            f"HBase Thrift at {settings.hbase_thrift_host}:{settings.hbase_thrift_port} cannot be reached ({error}); "
+            "start it (make local-up) or set ECOMMERCE_HBASE_THRIFT_HOST and _PORT"
+        ) from error
+    if missing := [table.name for table in HBASE_TABLES if table.name.encode() not in present]:
+        raise CommandError(f"HBase has no table {missing[0]}; create the tables first (python -m local prepare)")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,316 @@
+"""What a speed task does with the records of its Kafka partition: values in HBase brought up to their offset.
+
+HBase itself is the keyed state. Each row has a column for each Kafka partition that feeds it, and the cell's version
+is the offset up to which the value counts: *the cell at version v holds what the partition's records below offset v
+amount to*. A task reads the values as of its first offset, adds its records and writes version ``end``. Written again,
+it is the same cell with the same value; a slower twin writes an older version, which hides nothing; records below the
+partition's progress are skipped. So a replay changes nothing, and no state is held in memory between batches.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from typing import Any, TypeVar
+
+import happybase
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+from confluent_kafka import Producer
+
+from contracts import tables, topics
+from contracts.events import CLICKS, INVENTORY, PURCHASES, Click, Purchase, StockChange, timestamp
+from contracts.settings import Settings
+from jobs import hbase
+from jobs.streaming.partitions import by_partition
+from jobs.streaming.records import Event, Reader, Rejected
+
+SUMMARY = pa.schema([("summary", pa.binary())])
+
+
+class Progress(msgspec.Struct):
+    """``end``: offset up to which the partition is counted; ``newest_ms``: running maximum of event times."""
+
+    end: int = 0
+    newest_ms: int | None = None
+
+
+class Revenue(msgspec.Struct):
+    """On-time revenue of a minute (EUR) and how many purchases it is made of."""
+
+    amount: Decimal = Decimal("0.00")
+    orders: int = 0
+
+
+class Stock(msgspec.Struct):
+    """Stock after the newest change."""
+
+    level: int
+    threshold: int
+    time: datetime
+
+
+class Visit(msgspec.Struct):
+    """The newest click of a user; ``category`` is the last one looked at, if any."""
+
+    page: str
+    category: str | None
+    device: str
+    country: str
+    time: datetime
+
+
+class Spending(msgspec.Struct):
+    """All purchases of a user."""
+
+    orders: int
+    amount: Decimal
+    time: datetime
+
+
+class Alert(msgspec.Struct):
+    """A product's stock in a warehouse fell to its critical threshold or below."""
+
+    event_id: str
+    event_time: str
+    product_id: str
+    warehouse: str
+    stock_level: int
+    critical_threshold: int
+
+
+class Summary(msgspec.Struct):
+    """What a task did: records handled by outcome, for the log."""
+
+    partition: str
+    end: int
+    events: int = 0
+    late: int = 0
+    duplicates: int = 0
+    alerts: int = 0
+
+
+Value = TypeVar("Value", Revenue, Stock, Visit, Spending)
+Records = list[tuple[int, Event, bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """For ``DataFrame.mapInArrow``: records in, a :class:`Summary` (JSON) a Kafka partition out."""
+
+    settings: Settings
+    delay: timedelta
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        found: dict[str, list[pa.RecordBatch]] = {}
+        for batch in batches:
+            for key, records in by_partition(batch):
+                found.setdefault(key, []).append(records)
+        for key, parts in found.items():
+            summary = hbase.attempt(self.settings, partial(self._update, key, parts))
+            yield pa.record_batch([[msgspec.json.encode(summary)]], schema=SUMMARY)
+
+    def _update(self, key: str, parts: list[pa.RecordBatch], connection: happybase.Connection) -> Summary:
+        topic, _, number = key.rpartition("/")
+        partition = Partition(connection, topic, int(number), parts[0]["offset"][0].as_py())
+        records = partition.read(parts, self.delay)
+        summary = Summary(key, partition.end, len(records), sum(late for *_, late in records))
+        if records:
+            UPDATES[topic](self.settings, partition, records, summary)
+        partition.finish()
+        return summary
+
+
+class Partition:
+    """The records ``[start, end)`` of a Kafka partition, and the state as of ``start``."""
+
+    def __init__(self, connection: happybase.Connection, topic: str, number: int, first: int) -> None:
+        self.connection, self.topic, self.number = connection, topic, number
+        self._progress = connection.table(tables.SPEED_PROGRESS.name)
+        self._column = f"{tables.VALUE_FAMILY}:{number}".encode()
+        # At start the newest progress there is; records below it are counted already.
+        self.start = max(first, self._read_progress(None).end)
+        self._before = self._read_progress(self.start)
+        self.end = self.start
+        self._newest_ms = self._before.newest_ms
+
+    def _read_progress(self, version: int | None) -> Progress:
+        arguments: dict[str, Any] = {} if version is None else {"timestamp": version + 1}
+        row = self._progress.row(self.topic.encode(), columns=[self._column], **arguments)
+        return msgspec.json.decode(row[self._column], type=Progress) if row else Progress()
+
+    def read(self, parts: list[pa.RecordBatch], delay: timedelta) -> Records:
+        """The partition's events not yet counted, with their offsets and whether they are late."""
+        newest_ms = self._before.newest_ms
+        newest = None if newest_ms is None else datetime.fromtimestamp(newest_ms / 1000, UTC)
+        reader = Reader(self.topic, newest, delay)
+        records: Records = []
+        for part in parts:
+            rows = part.filter(pc.greater_equal(part["offset"], self.start))
+            records += [read for read in reader.read(rows) if not isinstance(read, Rejected)]
+            if rows.num_rows:
+                self.end = rows["offset"][-1].as_py() + 1
+        self._newest_ms = None if reader.newest is None else round(reader.newest.timestamp() * 1000)
+        return records
+
+    def update(
+        self,
+        table: tables.HBaseTable,
+        family: str,
+        kind: type[Value],
+        added: dict[str, Value],
+        merge: Callable[[Value, Value], Value],
+    ) -> None:
+        """Writes ``merge(value as of start, added value)`` of each row, as version ``end``."""
+        column = f"{family}:{self.number}".encode()
+        handle = self.connection.table(table.name)
+        rows = handle.rows([key.encode() for key in added], columns=[column], timestamp=self.start + 1)
+        before = {key.decode(): msgspec.json.decode(row[column], type=kind) for key, row in rows}
+        self.put(
+            table,
+            {
+                key: {column: msgspec.json.encode(merge(before[key], value) if key in before else value)}
+                for key, value in added.items()
+            },
+        )
+
+    def put(self, table: tables.HBaseTable, rows: dict[str, dict[bytes, bytes]]) -> None:
+        """Writes rows as version ``end``."""
+        batch = self.connection.table(table.name).batch(timestamp=self.end)
+        for key, row in rows.items():
+            batch.put(key.encode(), row)
+        batch.send()
+
+    def finish(self) -> None:
+        """States that the partition is counted up to ``end``. Written last: until then a replay starts over."""
+        if self.end > self._before.end:
+            progress = msgspec.json.encode(Progress(self.end, self._newest_ms))
+            self.put(tables.SPEED_PROGRESS, {self.topic: {self._column: progress}})
+
+
+def _newest_stock(before: Stock, added: Stock) -> Stock:
+    """The one of later event time; of two at the same time, the one that came later."""
+    return before if before.time > added.time else added
+
+
+def _add_revenue(before: Revenue, added: Revenue) -> Revenue:
+    return Revenue(before.amount + added.amount, before.orders + added.orders)
+
+
+def _add_spending(before: Spending, added: Spending) -> Spending:
+    return Spending(before.orders + added.orders, before.amount + added.amount, max(before.time, added.time))
+
+
+def _add_visit(before: Visit, added: Visit) -> Visit:
+    chosen, other = (before, added) if before.time > added.time else (added, before)
+    category = chosen.category or other.category
+    return Visit(chosen.page, category, chosen.device, chosen.country, chosen.time)
+
+
+def _collect(into: dict[str, Value], key: str, value: Value, merge: Callable[[Value, Value], Value]) -> None:
+    into[key] = merge(into[key], value) if key in into else value
+
+
+def update_clicks(settings: Settings, partition: Partition, records: Records, summary: Summary) -> None:
+    visits: dict[str, Visit] = {}
+    for _, click, _ in records:
+        assert isinstance(click, Click)
+        visit = Visit(click.page, click.category, click.device, click.country, click.event_time)
+        _collect(visits, click.user_id, visit, _add_visit)
+    partition.update(tables.USER_PROFILES, "c", Visit, visits, _add_visit)
+
+
+def update_purchases(settings: Settings, partition: Partition, records: Records, summary: Summary) -> None:
+    """Counts each purchase once: late ones apart, on-time ones in their minute, both in the user's total."""
+    fresh = _unseen(partition, records)
+    summary.duplicates = len(records) - len(fresh)
+    minutes: dict[str, Revenue] = {}
+    users: dict[str, Spending] = {}
+    late_rows: dict[str, dict[bytes, bytes]] = {}
+    for _, purchase, late in fresh:
+        assert isinstance(purchase, Purchase)
+        minute = f"{purchase.event_time:%Y%m%d%H%M}"
+        if late:
+            late_rows[f"{minute}/{purchase.event_id}"] = {b"l:amount": str(purchase.total).encode()}
+        else:
+            _collect(minutes, minute, Revenue(purchase.total, 1), _add_revenue)
+        spent = Spending(1, purchase.total, purchase.event_time)
+        _collect(users, purchase.user_id, spent, _add_spending)
+    partition.update(tables.REVENUE_BY_MINUTE, tables.VALUE_FAMILY, Revenue, minutes, _add_revenue)
+    partition.put(tables.REVENUE_LATE, late_rows)
+    partition.update(tables.USER_PROFILES, "p", Spending, users, _add_spending)
+
+
+def _unseen(partition: Partition, records: Records) -> Records:
+    """The purchases that are no copy of an earlier one, which are marked as seen at their offset."""
+    first: dict[str, tuple[int, Event, bool]] = {}
+    for record in records:
+        first.setdefault(record[1].event_id, record)
+    table = partition.connection.table(tables.SEEN_PURCHASES.name)
+    seen = {key.decode(): row[b"o:at"] for key, row in table.rows([key.encode() for key in first])}
+    places = {key: f"{partition.number}/{record[0]}".encode() for key, record in first.items()}
+    # Seen at this very place is a replay of this batch, not a copy.
+    fresh = {key: record for key, record in first.items() if seen.get(key, places[key]) == places[key]}
+    # No version given: the time to live counts from the clock, not from an offset.
+    with table.batch() as batch:
+        for key in fresh:
+            if key not in seen:
+                batch.put(key.encode(), {b"o:at": places[key]})
+    return list(fresh.values())
+
+
+def update_inventory(settings: Settings, partition: Partition, records: Records, summary: Summary) -> None:
+    stock: dict[str, Stock] = {}
+    alerts: dict[str, bytes] = {}
+    for _, change, _ in records:
+        assert isinstance(change, StockChange)
+        now = Stock(change.stock_level, change.critical_threshold, change.event_time)
+        _collect(stock, f"{change.product_id}/{change.warehouse}", now, _newest_stock)
+        if change.is_critical():
+            alerts[alert_key(change)] = msgspec.json.encode(_alert(change))
+    partition.update(tables.STOCK, tables.VALUE_FAMILY, Stock, stock, _newest_stock)
+    summary.alerts = _raise_alerts(settings, partition, alerts)
+
+
+def alert_key(change: StockChange) -> str:
+    """Row key that sorts the newest alert first."""
+    reverse = 9_999_999_999_999 - round(change.event_time.timestamp() * 1000)
+    return f"{reverse:013d}/{change.product_id}/{change.event_id}"
+
+
+def _alert(change: StockChange) -> Alert:
+    return Alert(
+        change.event_id,
+        timestamp(change.event_time),
+        change.product_id,
+        change.warehouse,
+        change.stock_level,
+        change.critical_threshold,
+    )
+
+
+def _raise_alerts(settings: Settings, partition: Partition, alerts: dict[str, bytes]) -> int:
+    """Sends alerts not raised before to the alerts topic, then keeps them in HBase; returns how many were new.
+
+    A crash between the two sends an alert again: its key, the row key, is the same, so that a reader can tell.
+    """
+    table = partition.connection.table(tables.STOCK_ALERTS.name)
+    known = {key.decode() for key, _ in table.rows([key.encode() for key in alerts])}
+    new = {key: value for key, value in alerts.items() if key not in known}
+    if not new:
+        return 0
+    producer = Producer({"bootstrap.servers": settings.kafka_bootstrap, "enable.idempotence": True})
+    failures: list[str] = []
+    for key, value in new.items():
+        producer.produce(
+            topics.ALERTS, value, key, on_delivery=lambda error, _: failures.append(str(error)) if error else None
+        )
+    if unsent := producer.flush(60) + len(failures):
+        raise RuntimeError(f"{unsent} stock alerts were not taken by Kafka: {failures[:1]}")
+    partition.put(tables.STOCK_ALERTS, {key: {b"a:alert": value} for key, value in new.items()})
+    return len(new)
+
+
+UPDATES = {CLICKS.topic: update_clicks, PURCHASES.topic: update_purchases, INVENTORY.topic: update_inventory}
