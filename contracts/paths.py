@@ -10,6 +10,9 @@ COMMITS: Final = f"{DATA}/_commits"
 EXPORTS: Final = "/exports/ecommerce"
 CHECKPOINTS: Final = "/checkpoints"
 WAREHOUSE: Final = "/user/hive/warehouse"
+INGEST: Final = "ingest"
+SPEED: Final = "speed"
+"""The streaming jobs: the names of their checkpoint, staging and commit folders."""
 ALL: Final = (DATA, MARTS, STAGING, COMMITS, EXPORTS, CHECKPOINTS, WAREHOUSE)
 
 

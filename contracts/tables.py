@@ -99,7 +99,7 @@ def raw_table(stream: Stream) -> HiveTable:
         event_columns(stream) + LINEAGE,
         ("date", "hour"),
         paths.stream_folder(stream.name),
-        (stream.event.__doc__ or "").strip(),
+        (stream.event.__doc__ or "").strip().replace("``", "`"),
     )
 
 
@@ -127,6 +127,7 @@ MARTS: Final = {
             "revenue_daily",
             "Revenue of the day.",
             ("orders", "BIGINT"),
+            ("purchases", "BIGINT", "an order has a purchase for each of its products"),
             ("units", "BIGINT"),
             ("revenue", MONEY_SUM, "EUR"),
         ),
@@ -135,6 +136,7 @@ MARTS: Final = {
             "Revenue by hour of the day.",
             ("hour", "STRING", "00 to 23, UTC"),
             ("orders", "BIGINT"),
+            ("purchases", "BIGINT", "an order has a purchase for each of its products"),
             ("units", "BIGINT"),
             ("revenue", MONEY_SUM, "EUR"),
         ),
@@ -143,6 +145,7 @@ MARTS: Final = {
             "Revenue by minute: the batch side of the serving views and of the reconciliation.",
             ("minute", "STRING", "YYYY-MM-DDTHH:MM, UTC"),
             ("orders", "BIGINT"),
+            ("purchases", "BIGINT", "an order has a purchase for each of its products"),
             ("revenue", MONEY_SUM, "EUR"),
         ),
         _mart(

@@ -9,6 +9,7 @@ from requests import RequestException
 
 from contracts.command import CommandError, run, with_settings
 from contracts.events import STREAMS
+from contracts.paths import INGEST
 from contracts.settings import Settings
 from jobs import hdfs as files
 from jobs.streaming.commits import Commit, CommitLog, Counts
@@ -17,7 +18,6 @@ from jobs.streaming.query import run_query
 from jobs.streaming.settings import StreamingSettings, streaming_options
 
 log = structlog.get_logger()
-NAME = "ingest"
 
 
 class Ingest:
@@ -25,7 +25,7 @@ class Ingest:
 
     def __init__(self, settings: Settings, streaming: StreamingSettings, run_id: str) -> None:
         self._settings, self._streaming, self._run_id = settings, streaming, run_id
-        self._log = CommitLog(files.client(settings), NAME)
+        self._log = CommitLog(files.client(settings), INGEST)
         self._last = self._log.recover()
 
     def __call__(self, records: DataFrame, _: int) -> None:
@@ -60,7 +60,7 @@ def next_commit(last: Commit, summaries: list[Summary]) -> Commit:
 
 @click.command()
 @with_settings("kafka_bootstrap", "hdfs_uri", "webhdfs_url", "hdfs_user")
-@streaming_options(NAME, trigger_seconds=10, max_offsets=400_000)
+@streaming_options(INGEST, trigger_seconds=10, max_offsets=400_000)
 def main(settings: Settings, streaming: StreamingSettings) -> None:
     """Land clicks, purchases and inventory as Parquet on HDFS.
 
@@ -74,7 +74,7 @@ def main(settings: Settings, streaming: StreamingSettings) -> None:
         except (RequestException, HdfsError) as error:
             raise CommandError(f"HDFS at {settings.webhdfs_url} cannot be used: {error}") from error
 
-    run_query(NAME, settings, streaming, [stream.topic for stream in STREAMS], handler)
+    run_query(INGEST, settings, streaming, [stream.topic for stream in STREAMS], handler)
 
 
 if __name__ == "__main__":

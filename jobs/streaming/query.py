@@ -10,7 +10,8 @@ from uuid import uuid4
 import structlog
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
-from pyspark.errors import StreamingQueryException
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 
 from contracts.command import CommandError
@@ -60,14 +61,14 @@ def run_query(
         writer = writer.trigger(availableNow=True)
     else:
         writer = writer.trigger(processingTime=f"{streaming.trigger_seconds} seconds")
-    query = writer.start()
-    log.info("started", job=name, topics=topics, checkpoint=streaming.checkpoint, run=run_id)
     try:
+        query = writer.start()
+        log.info("started", job=name, topics=topics, checkpoint=streaming.checkpoint, run=run_id)
         while not stopping.is_set() and not query.awaitTermination(1):
             pass
         with idle:
             query.stop()
-    except StreamingQueryException as error:
+    except (PySparkException, Py4JJavaError) as error:
         if not stopping.is_set():
             raise CommandError(f"the {name} query failed: {_cause(str(error))}") from error
     finally:

@@ -1,5 +1,7 @@
 """The settings of a streaming job, as flags and environment variables, and its Spark session."""
 
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -85,6 +87,8 @@ def streaming_options(job: str, trigger_seconds: float, max_offsets: int) -> Cal
 
 def spark_session(app_name: str, settings: Settings) -> SparkSession:
     """The session: ``--master``, jars and sizes come from spark-submit, spark-defaults or ``PYSPARK_SUBMIT_ARGS``."""
+    os.environ.setdefault("HADOOP_USER_NAME", settings.hdfs_user)
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     return (
         SparkSession.builder.appName(app_name)
         .config("spark.hadoop.fs.defaultFS", settings.hdfs_uri)

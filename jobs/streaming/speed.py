@@ -7,6 +7,7 @@ from pyspark.sql import DataFrame
 
 from contracts.command import CommandError, run, with_settings
 from contracts.events import STREAMS
+from contracts.paths import SPEED
 from contracts.settings import Settings
 from contracts.tables import HBASE_TABLES
 from jobs import hbase
@@ -15,12 +16,11 @@ from jobs.streaming.settings import StreamingSettings, streaming_options
 from jobs.streaming.views import Summary, Views
 
 log = structlog.get_logger()
-NAME = "speed"
 
 
 @click.command()
 @with_settings("kafka_bootstrap", "hdfs_uri", "hdfs_user", "hbase_thrift_host", "hbase_thrift_port")
-@streaming_options(NAME, trigger_seconds=0, max_offsets=100_000)
+@streaming_options(SPEED, trigger_seconds=0, max_offsets=100_000)
 def main(settings: Settings, streaming: StreamingSettings) -> None:
     """Keep HBase current: revenue by minute, stock, user profiles, critical-stock alerts.
 
@@ -45,7 +45,7 @@ def main(settings: Settings, streaming: StreamingSettings) -> None:
     def handler(_: str) -> BatchHandler:
         return update
 
-    run_query(NAME, settings, streaming, [stream.topic for stream in STREAMS], handler)
+    run_query(SPEED, settings, streaming, [stream.topic for stream in STREAMS], handler)
 
 
 def require_tables(settings: Settings) -> None:

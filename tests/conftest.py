@@ -1,0 +1,57 @@
+"""The real servers behind the integration tests: one stack a session, fresh, on ports and folders of its own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from contracts.settings import Settings
+from local.ports import OFFSET_VARIABLE, Ports
+from local.stack import Stack
+
+ROOT = Path(__file__).parents[1]
+PORT_OFFSET = "10000"
+
+
+@pytest.fixture(scope="session")
+def local_stack() -> Iterator[Stack]:
+    """All servers of the local stack, ready, with folders, topics and tables created and no data."""
+    stack = Stack(ROOT / "build" / "test", Ports.from_environment({OFFSET_VARIABLE: PORT_OFFSET}))
+    stack.down(wipe=True)
+    stack.up()
+    yield stack
+    stack.down()
+
+
+@pytest.fixture(scope="session")
+def stack(local_stack: Stack) -> Settings:
+    """The settings that reach the servers."""
+    return local_stack.settings()
+
+
+@pytest.fixture(scope="session")
+def job(stack: Settings, local_stack: Stack) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs ``python -m MODULE ARGUMENTS`` against the servers and returns what it printed and its exit code."""
+    environment = job_environment(local_stack)
+
+    def run(*arguments: str, timeout: float = 300, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", *arguments],
+            cwd=ROOT,
+            env={**environment, **variables},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    return run
+
+
+def job_environment(stack: Stack) -> dict[str, str]:
+    """The environment in which a job reaches a local stack."""
+    from local.jobs import environment
+
+    return {**os.environ, **environment(stack.site)}
