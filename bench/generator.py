@@ -1,0 +1,114 @@
+"""How fast the simulated shop fills Kafka, beside the bare producer with the same bytes.
+
+``python -m bench.generator`` plays a day into Kafka on one core, then sends the very same records, prepared in memory,
+with the same producer settings. Both run in processes pinned to the same core; librdkafka's threads share it. Prints
+the figures and writes build/bench/generator.json.
+"""
+
+import json
+import multiprocessing
+import os
+import resource
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import numpy as np
+
+from contracts.command import run, with_settings
+from contracts.settings import Settings
+from generator.config import ONE_DAY, Config, Imperfections, Share
+from generator.ledger import Ledger
+from generator.metrics import Metrics
+from generator.play import Player
+from generator.shop import Batch, Shop
+from generator.sinks import ConfluentSink
+
+REPORT: Final = Path("build/bench/generator.json")
+BARE_RECORDS: Final = 500_000
+"""The bare producer sends the day's first so many records; keeping more in memory would measure the memory."""
+
+
+def _config(events: int) -> Config:
+    day = datetime.now(UTC).date() - ONE_DAY
+    return Config(seed=1, share=Share(), imperfections=Imperfections(), day=day, events=events)
+
+
+def _model(bootstrap: str, events: int) -> tuple[int, float, float]:
+    """Plays a day: records, seconds of wall clock from the first step to the last acknowledgement, CPU seconds."""
+    config = _config(events)
+    shop, sink, ledger = Shop(config, config.start_ms), ConfluentSink(bootstrap), Ledger(config)
+    began, cpu = time.perf_counter(), time.process_time()
+    Player(shop, sink, ledger, Metrics(), threading.Event(), lambda _: None, None).run()
+    return ledger.records, time.perf_counter() - began, time.process_time() - cpu
+
+
+def _bare(bootstrap: str, events: int) -> tuple[int, float, float]:
+    """Sends records that are ready: the same figures."""
+    config = _config(events)
+    shop, sink = Shop(config, config.start_ms), ConfluentSink(bootstrap)
+    batches: list[Batch] = []
+    while not shop.finished and sum(len(batch.facts) for batch in batches) < BARE_RECORDS:
+        batches.append(shop.step())
+    began, cpu = time.perf_counter(), time.process_time()
+    for batch in batches:
+        sink.send(batch, 0, len(batch.facts))
+    sink.close()
+    seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu
+    return int(np.sum([len(batch.facts) for batch in batches])), seconds, cpu_seconds
+
+
+def _measured(
+    results: Any, core: int, measure: Callable[[str, int], tuple[int, float, float]], bootstrap: str, events: int
+) -> None:
+    os.sched_setaffinity(0, {core})
+    records, seconds, cpu_seconds = measure(bootstrap, events)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    results.put({"rate": records / seconds, "cpu_us": cpu_seconds / records * 1e6, "rss_mb": peak})
+
+
+@click.command()
+@click.option("--events", default=1_000_000, show_default=True, help="Events of the day played.")
+@click.option("--rounds", default=3, show_default=True, help="Rounds of both, of which the median counts.")
+@with_settings("kafka_bootstrap")
+def main(settings: Settings, events: int, rounds: int) -> None:
+    """Measures the simulated shop's rate into Kafka on one core, beside the bare producer's."""
+    spawn = multiprocessing.get_context("spawn")
+    core = max(os.sched_getaffinity(0))
+    runs: dict[str, list[dict[str, float]]] = {"model": [], "bare": []}
+    for _ in range(rounds):
+        for name, measure in (("model", _model), ("bare", _bare)):
+            results = spawn.SimpleQueue()
+            process = spawn.Process(target=_measured, args=(results, core, measure, settings.kafka_bootstrap, events))
+            process.start()
+            process.join()
+            if process.exitcode:
+                raise click.ClickException(f"the {name} run failed")
+            runs[name].append(results.get())
+    median = {
+        name: {key: statistics.median(figures[key] for figures in taken) for key in taken[0]}
+        for name, taken in runs.items()
+    }
+    report = {
+        "events": events,
+        "rounds": rounds,
+        "model_events_per_second": round(median["model"]["rate"]),
+        "bare_producer_events_per_second": round(median["bare"]["rate"]),
+        "ratio": round(median["model"]["rate"] / median["bare"]["rate"], 3),
+        "model_cpu_us_per_event": round(median["model"]["cpu_us"], 2),
+        "bare_producer_cpu_us_per_event": round(median["bare"]["cpu_us"], 2),
+        "model_peak_rss_mb": round(max(figures["rss_mb"] for figures in runs["model"])),
+        "runs": runs,
+    }
+    REPORT.parent.mkdir(parents=True, exist_ok=True)
+    REPORT.write_text(json.dumps(report, indent=1) + "\n")
+    click.echo("\n".join(f"{key:32} {value:>10,}" for key, value in report.items() if key != "runs"))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,4 @@
+from contracts.command import run
+from generator.cli import main
+
+run(main)

@@ -1,0 +1,250 @@
+"""``python -m generator``: the simulated shop as a command."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import IO, Any, Final
+
+import click
+import structlog
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from contracts.command import CommandError, with_settings
+from contracts.settings import Settings
+from generator.config import ONE_DAY, Config, FlashSale, Imperfections, Share, check_day
+from generator.ledger import Ledger
+from generator.metrics import Metrics
+from generator.play import Player, stop_on_signals
+from generator.shop import Shop
+from generator.sinks import CLIENTS, JsonLinesSink
+
+PREFIX: Final = "ECOMMERCE_GENERATOR"
+DEFAULT_RATE: Final = 100.0
+DEFAULT_EVENTS: Final = 300_000
+DEFAULTS: Final = Imperfections()
+LOG_SECONDS: Final = 5.0
+
+log = structlog.get_logger()
+
+
+@click.command(context_settings={"auto_envvar_prefix": PREFIX, "show_default": True, "max_content_width": 120})
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    show_envvar=True,
+    help=f"Events a second, live, of all replicas together.  [default: {DEFAULT_RATE:g}]",
+)
+@click.option(
+    "--events",
+    type=click.IntRange(min=1),
+    show_envvar=True,
+    help="Play a day of about so many events, of all replicas together.  "
+    f"[default with --day or --speedup: {DEFAULT_EVENTS}]",
+)
+@click.option(
+    "--day",
+    type=click.DateTime(["%Y-%m-%d"]),
+    show_envvar=True,
+    help="The UTC day to play.  [default with --events or --speedup: yesterday]",
+)
+@click.option(
+    "--speedup",
+    type=click.FloatRange(min=0, min_open=True),
+    show_envvar=True,
+    help="Play the day so many times faster than real time.  [default: as fast as possible]",
+)
+@click.option(
+    "--rhythm",
+    type=click.Choice(["daily", "flat"]),
+    show_envvar=True,
+    help="Arrivals with the rhythm of the day and the week, or steady but for flash sales.  "
+    "[default: daily for a day played, flat live]",
+)
+@click.option(
+    "--flash-sale",
+    "flash_sale",
+    multiple=True,
+    show_envvar=True,
+    metavar="HH:MM/MINUTES/FACTOR[/CATEGORY]",
+    help="A peak of arrivals at this time (UTC) of every day; can be repeated.",
+)
+@click.option(
+    "--late-share",
+    type=float,
+    default=DEFAULTS.late,
+    show_envvar=True,
+    help="Share of events sent 15 minutes to 3 hours after they happened.",
+)
+@click.option(
+    "--duplicate-share",
+    type=float,
+    default=DEFAULTS.duplicate,
+    show_envvar=True,
+    help="Share of events sent again within 3 minutes.",
+)
+@click.option(
+    "--out-of-order-share",
+    type=float,
+    default=DEFAULTS.out_of_order,
+    show_envvar=True,
+    help="Share of events sent up to 5 seconds after they happened.",
+)
+@click.option(
+    "--malformed-share",
+    type=float,
+    default=DEFAULTS.malformed,
+    show_envvar=True,
+    help="Malformed records, as a share of the events.",
+)
+@click.option("--seed", type=int, default=1, show_envvar=True, help="Makes catalogue, visitors and what they do.")
+@click.option("--replicas", type=int, default=1, show_envvar=True, help="How many processes share the shop.")
+@click.option("--replica", type=int, default=0, show_envvar=True, help="Which of them this is, from 0.")
+@click.option(
+    "--instance",
+    show_envvar=True,
+    help="A unique name (a pod's) instead of --replicas and --replica: visitors and warehouses of its own; "
+    "--rate and --events are its own too.",
+)
+@click.option(
+    "--to",
+    default="kafka",
+    show_envvar=True,
+    metavar="kafka|FILE|-",
+    help="Where the records go: Kafka, or JSON lines in a file or on stdout.",
+)
+@click.option(
+    "--client", type=click.Choice(list(CLIENTS)), default="confluent", show_envvar=True, help="The Kafka client."
+)
+@click.option(
+    "--ledger",
+    type=click.Path(dir_okay=False, path_type=Path),
+    show_envvar=True,
+    help="Write what was sent, as JSON, to this file.",
+)
+@click.option(
+    "--ledger-ids",
+    type=click.Path(dir_okay=False, path_type=Path),
+    show_envvar=True,
+    help="Write stream and id of every distinct valid event, tab-separated, to this file.",
+)
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    show_envvar=True,
+    help="Serve Prometheus metrics on this port.  [default: none]",
+)
+@click.option("--metrics-host", default="127.0.0.1", show_envvar=True, help="Address for the metrics.")
+@with_settings("kafka_bootstrap")
+def main(
+    settings: Settings,
+    rate: float | None,
+    events: int | None,
+    day: datetime | None,
+    speedup: float | None,
+    rhythm: str | None,
+    flash_sale: tuple[str, ...],
+    late_share: float,
+    duplicate_share: float,
+    out_of_order_share: float,
+    malformed_share: float,
+    seed: int,
+    replicas: int,
+    replica: int,
+    instance: str | None,
+    to: str,
+    client: str,
+    ledger: Path | None,
+    ledger_ids: Path | None,
+    metrics_port: int | None,
+    metrics_host: str,
+) -> None:
+    """Plays a simulated shop: clicks, purchases and stock changes into Kafka, or into a file as JSON lines.
+
+    Without a bound it plays now, at --rate, until it is stopped (SIGTERM or Ctrl-C: everything that happened is sent
+    first). With --events, --day or --speedup it plays one whole UTC day; the same seed, day and number of events give
+    the same records in the same order. generator/README.md describes the model.
+    """
+    bounded = events is not None or day is not None or speedup is not None
+    if bounded and rate is not None:
+        raise CommandError("--rate plays now; leave it out with --events, --day or --speedup, which play a day")
+    today = datetime.now(UTC)
+    played: date | None = None
+    if bounded:
+        played = day.date() if day else today.date() - ONE_DAY
+        check_day(played, today)
+    config = Config(
+        seed=seed,
+        share=Share(replicas, replica, instance),
+        imperfections=Imperfections(late_share, duplicate_share, out_of_order_share, malformed_share),
+        flash_sales=tuple(FlashSale.parse(text) for text in flash_sale),
+        day=played,
+        events=(events or DEFAULT_EVENTS) if bounded else 0,
+        rate=0.0 if bounded else rate or DEFAULT_RATE,
+        daily_rhythm=rhythm == "daily" if rhythm else bounded,
+    )
+    metrics = Metrics()
+    if metrics_port is not None:
+        metrics.serve(metrics_host, metrics_port)
+    sink = CLIENTS[client](settings.kafka_bootstrap) if to == "kafka" else JsonLinesSink(to)
+    now = time.time_ns()
+    shop = Shop(config, config.start_ms) if bounded else Shop(config, now // 1_000_000, run=now)
+    log.info("opened", replica=config.share.name, day=str(played or "now"), seed=seed, to=to)
+    account = Ledger(config)
+    if ledger:
+        account.write(ledger)
+    with (
+        stop_on_signals() as stop,
+        _progress(config.own(config.events) if bounded else None) as progress,
+        _writable(ledger_ids) if ledger_ids else nullcontext() as ids_file,
+    ):
+        clock = _clock(shop.start, speedup) if bounded else lambda: time.time_ns() // 1_000_000
+        Player(shop, sink, account, metrics, stop, progress, clock, ledger, ids_file).run()
+    log.info("closed", events=account.events, records=account.records, alerts_expected=account.alerts_expected)
+
+
+def _writable(path: Path) -> IO[str]:
+    try:
+        return path.open("w")
+    except OSError as error:
+        raise CommandError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _clock(start: int, speedup: float | None) -> Callable[[], int] | None:
+    """The time in a day that began at ``start`` ms when the clock was made; None without a pace."""
+    if speedup is None:
+        return None
+    began = time.monotonic()
+    return lambda: start + int((time.monotonic() - began) * 1000 * speedup)
+
+
+@contextmanager
+def _progress(total: float | None) -> Iterator[Callable[[int], Any]]:
+    """What shows the number of events so far: a bar on a terminal, else a log line now and then."""
+    if total is not None and sys.stderr.isatty():
+        columns = (
+            TextColumn("[bold]the shop's day"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("events"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=Console(stderr=True)) as bar:
+            task = bar.add_task("", total=round(total))
+            yield lambda events: bar.update(task, completed=events)
+            bar.update(task, total=bar.tasks[0].completed)
+        return
+
+    last = time.monotonic()
+
+    def show(events: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= LOG_SECONDS:
+            last = time.monotonic()
+            log.info("progress", events=events, expected=None if total is None else round(total))
+
+    yield show

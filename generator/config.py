@@ -1,0 +1,152 @@
+"""What one process plays: its share of the shop, its bounds and its imperfections. All times are UTC."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
+
+import numpy as np
+
+from contracts.catalog import CATEGORIES, WAREHOUSES
+from contracts.events import MAX_EVENT_AGE
+
+VISITORS: Final = 100_000
+"""Visitors of the whole shop; replicas split them."""
+DAY_MS: Final = 86_400_000
+MINUTE_MS: Final = 60_000
+WATERMARK_MS: Final = 10 * MINUTE_MS
+"""What is sent longer than this after it happened counts as late; the streaming jobs' watermark."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Which share of the shop a process plays: number ``replica`` of ``replicas``, or a uniquely named instance.
+
+    Replicas split visitors and rate; an instance has its own visitors and the whole rate given to it. Warehouses carry
+    the share's label, so that each shelf's stock level is kept by one process only.
+    """
+
+    replicas: int = 1
+    replica: int = 0
+    instance: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.replicas < 1 or not 0 <= self.replica < self.replicas:
+            raise ValueError(f"replica {self.replica} of {self.replicas} does not exist; the first is 0 of 1")
+        if self.instance is not None and self.replicas != 1:
+            raise ValueError(f"--instance {self.instance} names its own share; leave --replicas and --replica out")
+
+    @property
+    def label(self) -> str:
+        """Empty when one process plays the whole shop."""
+        if self.instance is not None:
+            return hashlib.sha256(self.instance.encode()).hexdigest()[:8]
+        return str(self.replica) if self.replicas > 1 else ""
+
+    @property
+    def warehouses(self) -> tuple[str, ...]:
+        return tuple(f"{name}-{self.label}" if self.label else name for name in WAREHOUSES)
+
+    @property
+    def name(self) -> str:
+        return self.instance or f"{self.replica}/{self.replicas}"
+
+
+@dataclass(frozen=True, slots=True)
+class FlashSale:
+    """Arrivals times ``factor`` for ``minutes`` from ``minute`` of the day; who comes for it wants ``category``."""
+
+    minute: int
+    minutes: int
+    factor: float
+    category: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "FlashSale":
+        """``HH:MM/MINUTES/FACTOR[/CATEGORY]``, for example ``20:00/30/5/electronics``."""
+        try:
+            start, minutes, factor, *rest = text.split("/")
+            clock = time.fromisoformat(start)
+            sale = cls(clock.hour * 60 + clock.minute, int(minutes), float(factor), rest[0] if rest else None)
+        except ValueError:
+            raise ValueError(f"flash sale {text!r} is not HH:MM/MINUTES/FACTOR[/CATEGORY], as 20:00/30/5") from None
+        if len(rest) > 1 or not 1 <= sale.minutes <= 1440 or not 1 <= sale.factor <= 100:
+            raise ValueError(f"flash sale {text!r} must last 1 to 1440 minutes with a factor of 1 to 100")
+        if sale.category is not None and sale.category not in CATEGORIES:
+            raise ValueError(f"flash sale {text!r} names no category of {', '.join(CATEGORIES)}")
+        return sale
+
+
+@dataclass(frozen=True, slots=True)
+class Imperfections:
+    """Shares of all valid events, 0 to 0.5 each; see ``imperfections.py`` for what they mean."""
+
+    late: float = 0.005
+    duplicate: float = 0.005
+    out_of_order: float = 0.02
+    malformed: float = 0.001
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            if not 0 <= getattr(self, name) <= 0.5:
+                raise ValueError(f"--{name.replace('_', '-')}-share {getattr(self, name)} is not between 0 and 0.5")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A run. With ``day`` it plays about ``events`` of that UTC day; without it plays now at ``rate`` events/s."""
+
+    seed: int
+    share: Share
+    imperfections: Imperfections
+    flash_sales: tuple[FlashSale, ...] = ()
+    day: date | None = None
+    events: int = 0
+    rate: float = 0.0
+    daily_rhythm: bool = True
+
+    @property
+    def start_ms(self) -> int:
+        """First millisecond of the day played."""
+        assert self.day is not None
+        return int(datetime.combine(self.day, time(), UTC).timestamp() * 1000)
+
+    def own(self, total: float) -> float:
+        """This replica's part of a figure that holds for all replicas together."""
+        return total / self.share.replicas
+
+    def entropy(self, *purpose: str | int) -> int:
+        """A seed for one purpose that also tells apart every setting of the run."""
+        return entropy(repr(self), *purpose)
+
+
+def entropy(*parts: str | int) -> int:
+    """A 128-bit seed from words, the same on every machine."""
+    return int.from_bytes(hashlib.sha256("\0".join(map(str, parts)).encode()).digest()[:16])
+
+
+def rng_for(*parts: str | int) -> np.random.Generator:
+    return np.random.Generator(np.random.SFC64(entropy(*parts)))
+
+
+def check_day(day: date, now: datetime) -> None:
+    """Refuses a day whose events the streaming jobs would refuse: unfinished, or too old by the end of the run."""
+    oldest = now.date() - MAX_EVENT_AGE + timedelta(days=1)
+    if day >= now.date():
+        raise ValueError(f"--day {day} is not over yet; the newest day that can be played is {now.date() - ONE_DAY}")
+    if day < oldest:
+        raise ValueError(
+            f"--day {day} is too old: events over {MAX_EVENT_AGE.days} days old are refused; from {oldest}"
+        )
+
+
+ONE_DAY: Final = timedelta(days=1)
+
+
+def cumulative(weights: Iterable[float]) -> np.ndarray:
+    """Cumulative shares of weights, ending in exactly 1."""
+    total = np.cumsum(np.fromiter(weights, dtype=np.float64))
+    total /= total[-1]
+    total[-1] = 1.0
+    return total

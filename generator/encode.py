@@ -1,0 +1,168 @@
+"""Rows to JSON, a block at a time: NumPy prepares the columns, one format string a stream joins them.
+
+The format strings are made from the fields of the contract's event types; the columns are given by the same names, and
+a missing or unknown one is an error at the first block.
+"""
+
+from typing import Any, Final, get_args
+
+import numpy as np
+
+from contracts.catalog import CATALOG_SIZE, CATEGORIES
+from contracts.events import CLICKS, INVENTORY, PURCHASES, Page, PaymentMethod, Purchase, Stream
+from generator.catalogue import Catalogue
+from generator.config import Config, entropy
+from generator.stock import REASONS
+from generator.visitors import COUNTRIES, DEVICES, Visitors
+from generator.walk import REFERRERS
+
+_HEX: Final = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), dtype="u2")
+_MILLISECONDS: Final = np.array([f'.{ms:03d}Z"' for ms in range(1000)], dtype=object)
+_NULL: Final = "null"
+(CURRENCY,) = get_args(Purchase.__annotations__["currency"])
+
+
+def json_lines(stream: Stream, **columns: list[Any]) -> list[str]:
+    """JSON texts of the stream's events from columns of JSON fragments, one column a field."""
+    fields = stream.event.__struct_fields__
+    if set(columns) != set(fields):
+        raise TypeError(f"columns {sorted(columns)} are not the fields of {stream.name}, {sorted(fields)}")
+    line = "{" + ",".join(f'"{field}":%s' for field in fields) + "}"
+    return list(map(line.__mod__, zip(*(columns[field] for field in fields), strict=True)))
+
+
+def quoted(texts: list[str] | tuple[str, ...]) -> np.ndarray:
+    """JSON strings, to be looked up by index."""
+    return np.array([f'"{text}"' for text in texts], dtype=object)
+
+
+def times(ms: np.ndarray) -> list[str]:
+    """Event times as JSON strings."""
+    seconds, rest = np.divmod(ms, 1000)
+    distinct, index = np.unique(seconds, return_inverse=True)
+    texts = np.array([f'"{text}' for text in np.datetime_as_string(distinct.astype("datetime64[s]"))], dtype=object)
+    return (texts[index] + _MILLISECONDS[rest]).tolist()
+
+
+def money(cents: int) -> str:
+    return f"{cents // 100}.{cents % 100:02d}"
+
+
+class EventIds:
+    """Version 4 UUIDs. Their first 32 bits name the run, and replicas' cannot meet; the rest is random."""
+
+    def __init__(self, config: Config, rng: np.random.Generator, start: int) -> None:
+        """``start`` tells runs of equal settings apart that must not repeat their ids; 0 for a day played."""
+        run = entropy("events", repr(config), start) % 2**31
+        replicas = config.share.replicas
+        self.prefix = f"{run - run % replicas + config.share.replica:08x}"
+        self._rng = rng
+
+    def draw(self, count: int) -> list[str]:
+        random = np.frombuffer(self._rng.bytes(12 * count), dtype="u1").reshape(count, 12).copy()
+        random[:, 2] = random[:, 2] & 0x0F | 0x40
+        random[:, 4] = random[:, 4] & 0x3F | 0x80
+        digits = _HEX[random].view("u1").reshape(count, 24)
+        text = np.full((count, 36), ord("-"), dtype="u1")
+        text[:, :8] = np.frombuffer(self.prefix.encode(), dtype="u1")
+        for start, width, source in ((9, 4, 0), (14, 4, 4), (19, 4, 8), (24, 12, 12)):
+            text[:, start : start + width] = digits[:, source : source + width]
+        joined = text.tobytes().decode("ascii")
+        return [joined[at : at + 36] for at in range(0, 36 * count, 36)]
+
+
+class Encoder:
+    """JSON values and keys of rows, in the rows' order."""
+
+    def __init__(
+        self, prefix: str, catalogue: Catalogue, visitors: Visitors, warehouses: tuple[str, ...], critical: list[int]
+    ) -> None:
+        """``prefix`` begins session and order ids; ``critical`` is the threshold of each product and warehouse."""
+        self._prefix = prefix
+        self._cents = catalogue.cents
+        self._critical = np.array(critical)
+        self._product_keys = np.array(catalogue.ids, dtype=object)
+        self._user_keys = np.array(visitors.ids, dtype=object)
+        self._products = quoted(catalogue.ids)
+        self._categories = quoted(CATEGORIES)
+        self._product_categories = self._categories[catalogue.category]
+        self._warehouses = quoted(warehouses)
+        self._payments = quoted(get_args(PaymentMethod))
+        self._reasons = quoted(REASONS)
+        origins = [(device, referrer, country) for device in DEVICES for referrer in REFERRERS for country in COUNTRIES]
+        self._devices, self._referrers, self._countries = (quoted(texts) for texts in zip(*origins, strict=True))
+
+        # By view, in the numbering of walk.py.
+        home, category, product, cart, checkout = quoted(get_args(Page))
+        none = [_NULL]
+        pages = [home] + [category] * len(CATEGORIES) + [product] * CATALOG_SIZE + [cart] * CATALOG_SIZE + [checkout]
+        products = self._products.tolist()
+        categories = self._product_categories.tolist()
+        self._view_page = np.array(pages, dtype=object)
+        self._view_product = np.array(none * (1 + len(CATEGORIES)) + products * 2 + none, dtype=object)
+        self._view_category = np.array(none + self._categories.tolist() + categories * 2 + none, dtype=object)
+
+    def clicks(self, rows: np.ndarray, ids: list[str]) -> tuple[list[str], list[str]]:
+        users = self._user_keys[rows["user"]].tolist()
+        view, origin = rows["view"], rows["origin"]
+        values = json_lines(
+            CLICKS,
+            event_id=[f'"{text}"' for text in ids],
+            event_time=times(rows["time"]),
+            user_id=[f'"{user}"' for user in users],
+            session_id=self._numbered("s", rows["session"]),
+            page=self._view_page[view].tolist(),
+            product_id=self._view_product[view].tolist(),
+            category=self._view_category[view].tolist(),
+            device=self._devices[origin].tolist(),
+            referrer=self._referrers[origin].tolist(),
+            country=self._countries[origin].tolist(),
+        )
+        return values, users
+
+    def purchases(self, rows: np.ndarray, ids: list[str]) -> tuple[list[str], list[str]]:
+        users = self._user_keys[rows["user"]].tolist()
+        product = rows["product"]
+        values = json_lines(
+            PURCHASES,
+            event_id=[f'"{text}"' for text in ids],
+            event_time=times(rows["time"]),
+            order_id=self._numbered("o", rows["session"]),
+            user_id=[f'"{user}"' for user in users],
+            session_id=self._numbered("s", rows["session"]),
+            product_id=self._products[product].tolist(),
+            category=self._product_categories[product].tolist(),
+            quantity=rows["quantity"].tolist(),
+            unit_price=[f'"{money(cents)}"' for cents in self._cents[product].tolist()],
+            total=[f'"{money(cents)}"' for cents in self.cents(rows).tolist()],
+            currency=[f'"{CURRENCY}"'] * len(rows),
+            payment_method=self._payments[rows["payment"]].tolist(),
+        )
+        return values, users
+
+    def inventory(self, rows: np.ndarray, ids: list[str]) -> tuple[list[str], list[str]]:
+        warehouse, product = np.divmod(rows["pair"], CATALOG_SIZE)
+        values = json_lines(
+            INVENTORY,
+            event_id=[f'"{text}"' for text in ids],
+            event_time=times(rows["time"]),
+            product_id=self._products[product].tolist(),
+            warehouse=self._warehouses[warehouse].tolist(),
+            stock_level=rows["level"].tolist(),
+            change=rows["change"].tolist(),
+            reason=self._reasons[rows["reason"]].tolist(),
+            critical_threshold=self._critical[rows["pair"]].tolist(),
+        )
+        return values, self._product_keys[product].tolist()
+
+    def cents(self, rows: np.ndarray) -> np.ndarray:
+        """What purchases cost in all, in euro cents."""
+        return self._cents[rows["product"]] * rows["quantity"]
+
+    def is_critical(self, rows: np.ndarray) -> np.ndarray:
+        """``StockChange.is_critical`` of rows."""
+        threshold = self._critical[rows["pair"]]
+        return (rows["level"] <= threshold) & (threshold < rows["level"] - rows["change"])
+
+    def _numbered(self, kind: str, numbers: np.ndarray) -> list[str]:
+        return [f'"{kind}{self._prefix}-{number:x}"' for number in numbers.tolist()]

@@ -1,0 +1,54 @@
+"""Prometheus metrics of a run, at http://HOST:PORT/metrics."""
+
+import time
+
+import numpy as np
+from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, start_http_server
+
+from contracts.command import CommandError
+from contracts.events import STREAMS
+from generator.shop import Batch
+
+KINDS = ("valid", "late", "copy", "malformed")
+"""Names of the kinds of records, by number."""
+
+
+class Metrics:
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        records = Counter("ecommerce_generator_records", "Records sent", ("stream", "kind"), registry=self.registry)
+        self._records = [[records.labels(stream.name, kind) for kind in KINDS] for stream in STREAMS]
+        self.rate = Gauge("ecommerce_generator_rate", "Records a second, of the last second", registry=self.registry)
+        self.waiting = Gauge(
+            "ecommerce_generator_queue_length", "Records not yet acknowledged by Kafka", registry=self.registry
+        )
+        self.failed = Gauge("ecommerce_generator_failed", "Records that Kafka did not take", registry=self.registry)
+        self.held_back = Counter(
+            "ecommerce_generator_held_back_seconds",
+            "Live: how long the shop's clock was held back since the machine could not keep up with the rate",
+            registry=self.registry,
+        )
+        self._since = time.monotonic()
+        self._sent = 0
+
+    def serve(self, host: str, port: int) -> None:
+        try:
+            start_http_server(port, host, registry=self.registry)
+        except OSError as error:
+            raise CommandError(f"cannot serve metrics at {host}:{port}: {error.strerror}") from error
+
+    def add(self, batch: Batch, start: int, stop: int) -> None:
+        facts = batch.facts[start:stop]
+        kinds = np.bincount(
+            facts["stream"].astype(np.int64) * len(KINDS) + facts["kind"], minlength=len(KINDS) * len(STREAMS)
+        )
+        for counters, counts in zip(self._records, kinds.reshape(-1, len(KINDS)).tolist(), strict=True):
+            for counter, count in zip(counters, counts, strict=True):
+                if count:
+                    counter.inc(count)
+        self._sent += stop - start
+        now = time.monotonic()
+        if now - self._since >= 1:
+            self.rate.set(self._sent / (now - self._since))
+            self._since, self._sent = now, 0

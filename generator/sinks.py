@@ -1,0 +1,207 @@
+"""Where records go: Kafka through confluent-kafka or kafka-python, or a file of JSON lines.
+
+A record handed to a sink is delivered or reported: a sink collects what it could not deliver in ``failed``.
+"""
+
+import base64
+import functools
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final, Protocol
+
+import confluent_kafka
+import confluent_kafka.admin
+from kafka import KafkaProducer
+from kafka.errors import KafkaError, KafkaTimeoutError
+
+from contracts.command import CommandError
+from contracts.events import BY_TOPIC, STREAMS, Stream
+from generator.shop import MALFORMED, Batch
+
+CONNECT_SECONDS: Final = 10
+DELIVERY_SECONDS: Final = 120
+"""How long a record is tried again before it counts as failed."""
+QUEUE_KBYTES: Final = 64 * 1024
+QUEUE_RECORDS: Final = 200_000
+LINGER_MS: Final = 30
+_TOPICS: Final = [stream.topic for stream in STREAMS]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A record that was not delivered."""
+
+    stream: Stream
+    kind: int
+    value: bytes
+    reason: str
+
+
+class Sink(Protocol):
+    failed: list[Failure]
+
+    def send(self, batch: Batch, start: int, stop: int) -> None:
+        """Takes the records ``start`` to ``stop``; waits where the sink cannot take more."""
+
+    def waiting(self) -> int:
+        """Records taken and not yet delivered."""
+
+    def close(self) -> None:
+        """Returns when every record was delivered or has failed."""
+
+
+class ConfluentSink:
+    """librdkafka: idempotent, acknowledged by all replicas, retried for ``DELIVERY_SECONDS``."""
+
+    def __init__(self, bootstrap: str) -> None:
+        _check_topics(bootstrap)
+        self.failed: list[Failure] = []
+        self._producer = confluent_kafka.Producer(
+            {
+                "bootstrap.servers": bootstrap,
+                "client.id": "ecommerce-generator",
+                "enable.idempotence": True,
+                "acks": "all",
+                "compression.type": "lz4",
+                "linger.ms": LINGER_MS,
+                "partitioner": "murmur2_random",  # that of every other client
+                "delivery.timeout.ms": DELIVERY_SECONDS * 1000,
+                "delivery.report.only.error": True,
+                "queue.buffering.max.messages": QUEUE_RECORDS,
+                "queue.buffering.max.kbytes": QUEUE_KBYTES,
+            },
+            logger=logging.getLogger("librdkafka"),
+        )
+        self._on_delivery = [functools.partial(self._delivered, kind) for kind in range(MALFORMED + 1)]
+
+    def _delivered(self, kind: int, error: Any, message: Any) -> None:
+        if error is not None:
+            self.failed.append(Failure(BY_TOPIC[message.topic()], kind, message.value(), error.str()))
+
+    def send(self, batch: Batch, start: int, stop: int) -> None:
+        part = slice(start, stop)
+        facts = batch.facts[part]
+        produce, on_delivery = self._producer.produce, self._on_delivery
+        for stream, kind, key, value in zip(
+            facts["stream"].tolist(), facts["kind"].tolist(), batch.keys[part], batch.values[part], strict=True
+        ):
+            while True:
+                try:
+                    produce(_TOPICS[stream], value, key, on_delivery=on_delivery[kind])
+                    break
+                except BufferError:
+                    self._producer.poll(0.05)
+        self._producer.poll(0)
+
+    def waiting(self) -> int:
+        return len(self._producer)
+
+    def close(self) -> None:
+        self._producer.flush()
+
+
+def _check_topics(bootstrap: str) -> None:
+    """Raises :class:`CommandError` unless the cluster answers and has the topics."""
+    quiet = logging.getLogger("generator.probe")
+    quiet.disabled = True
+    client = confluent_kafka.admin.AdminClient({"bootstrap.servers": bootstrap}, logger=quiet)
+    try:
+        known = client.list_topics(timeout=CONNECT_SECONDS).topics
+    except confluent_kafka.KafkaException as error:
+        raise CommandError(
+            f"no Kafka at {bootstrap}: {error.args[0].str()}; is it up, and is the address right?"
+        ) from error
+    if missing := [topic for topic in _TOPICS if topic not in known]:
+        raise CommandError(f"Kafka at {bootstrap} has no topic {', '.join(missing)}; create the topics first")
+
+
+class KafkaPythonSink:
+    """kafka-python: no native library, a twentieth of the rate."""
+
+    def __init__(self, bootstrap: str) -> None:
+        _check_topics(bootstrap)
+        self.failed: list[Failure] = []
+        self._waiting = 0
+        try:
+            self._producer = KafkaProducer(
+                bootstrap_servers=bootstrap.split(","),
+                client_id="ecommerce-generator",
+                enable_idempotence=True,
+                acks="all",
+                linger_ms=LINGER_MS,
+                compression_type="gzip",
+                delivery_timeout_ms=DELIVERY_SECONDS * 1000,
+            )
+        except KafkaError as error:
+            raise CommandError(f"no Kafka at {bootstrap}: {error}") from error
+
+    def _done(self, _metadata: object) -> None:
+        self._waiting -= 1
+
+    def _failed(self, stream: Stream, kind: int, value: bytes, error: BaseException) -> None:
+        self._waiting -= 1
+        self.failed.append(Failure(stream, kind, value, str(error)))
+
+    def send(self, batch: Batch, start: int, stop: int) -> None:
+        facts = batch.facts[start:stop]
+        for at, stream_index, kind in zip(
+            range(start, stop), facts["stream"].tolist(), facts["kind"].tolist(), strict=True
+        ):
+            stream, value = STREAMS[stream_index], _bytes(batch.values[at])
+            self._waiting += 1
+            failed = functools.partial(self._failed, stream, kind, value)
+            try:
+                future = self._producer.send(stream.topic, value, batch.keys[at].encode())
+            except KafkaTimeoutError as error:
+                failed(error)
+                continue
+            future.add_callback(self._done)
+            future.add_errback(failed)
+
+    def waiting(self) -> int:
+        return self._waiting
+
+    def close(self) -> None:
+        self._producer.close()
+
+
+class JsonLinesSink:
+    """One record a line: ``topic``, ``key`` and the event as ``value``, or a malformed value as base64 in ``raw``."""
+
+    def __init__(self, path: str) -> None:
+        self.failed: list[Failure] = []
+        try:
+            self._file: IO[bytes] = sys.stdout.buffer if path == "-" else Path(path).open("wb")  # noqa: SIM115
+        except OSError as error:
+            raise CommandError(f"cannot write {path}: {error.strerror}") from error
+        self._heads = [f'{{"topic":"{topic}","key":"' for topic in _TOPICS]
+
+    def send(self, batch: Batch, start: int, stop: int) -> None:
+        part = slice(start, stop)
+        facts = batch.facts[part]
+        lines = []
+        for stream, key, value in zip(facts["stream"].tolist(), batch.keys[part], batch.values[part], strict=True):
+            if isinstance(value, bytes):
+                raw = base64.b64encode(value).decode()
+                lines.append(f'{self._heads[stream]}{key}","raw":"{raw}"}}\n')
+            else:
+                lines.append(f'{self._heads[stream]}{key}","value":{value}}}\n')
+        self._file.write("".join(lines).encode())
+
+    def waiting(self) -> int:
+        return 0
+
+    def close(self) -> None:
+        self._file.flush()
+        if self._file is not sys.stdout.buffer:
+            self._file.close()
+
+
+def _bytes(value: str | bytes) -> bytes:
+    return value if isinstance(value, bytes) else value.encode()
+
+
+CLIENTS: Final[dict[str, Callable[[str], Sink]]] = {"confluent": ConfluentSink, "kafka-python": KafkaPythonSink}
