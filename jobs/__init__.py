@@ -1,0 +1,1 @@
+"""What runs on the platform: streaming jobs, daily batch tasks and the serving views."""

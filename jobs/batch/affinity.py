@@ -1,0 +1,26 @@
+"""Categories and products viewed against bought, into ``category_affinity`` and ``product_affinity``."""
+
+from datetime import date
+
+import click
+
+from contracts.command import run, with_settings
+from contracts.settings import Settings
+from jobs.batch.endpoint import SQL_SETTINGS, connect
+from jobs.batch.marts import fill
+from jobs.batch.options import day_option
+
+MARTS = ("category_affinity", "product_affinity")
+
+
+@click.command()
+@day_option
+@with_settings(*SQL_SETTINGS)
+def main(day: date, settings: Settings) -> None:
+    """Fills the affinity marts of a day."""
+    with connect(settings) as sql:
+        fill(sql, day, *MARTS)
+
+
+if __name__ == "__main__":
+    run(main)

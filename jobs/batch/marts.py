@@ -1,0 +1,49 @@
+"""Filling marts: the part that the tasks ``revenue``, ``funnel``, ``affinity`` and ``stock`` share."""
+
+import time
+from datetime import date
+
+import structlog
+
+from contracts.command import CommandError
+from contracts.tables import MARTS, RAW, HiveTable
+from jobs.batch import statements
+from jobs.batch.endpoint import Sql
+
+log = structlog.get_logger()
+
+
+def fill(sql: Sql, day: date, *marts: str) -> None:
+    """Overwrites a day of each mart with what ``sql/<mart>.sql`` selects.
+
+    Raises ``CommandError`` when a stream that the marts are made of has no rows on that day: an ``INSERT OVERWRITE``
+    with dynamic partitioning of nothing would leave an older result in place.
+    """
+    for stream in sorted({stream for mart in marts for stream in statements.streams(mart)}):
+        landed = count(sql, RAW[stream], day)
+        if not landed:
+            raise CommandError(
+                f"{RAW[stream].qualified} has no rows on {day}; let ingest land the day and run "
+                "jobs.batch.repair_partitions first"
+            )
+        log.info("read", stream=stream, date=str(day), rows=landed)
+    for mart in marts:
+        started = time.monotonic()
+        sql.execute(statements.statement(mart, day))
+        gather_statistics(sql, MARTS[mart], day)
+        log.info("filled", mart=mart, date=str(day), rows=count(sql, MARTS[mart], day), seconds=elapsed(started))
+
+
+def gather_statistics(sql: Sql, table: HiveTable, day: date) -> None:
+    for statement in sql.engine.statistics(table, day):
+        sql.execute(statement)
+
+
+def count(sql: Sql, table: HiveTable, day: date) -> int:
+    """Rows of a table's day as they lie there, copies included."""
+    return int(sql.rows(f"SELECT COUNT(*) FROM {table.qualified} WHERE {statements.of_day(day)}")[0][0])  # noqa: S608
+
+
+def elapsed(started: float) -> float:
+    """Seconds since a reading of ``time.monotonic``, to the millisecond."""
+    return round(time.monotonic() - started, 3)

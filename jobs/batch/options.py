@@ -1,0 +1,26 @@
+"""What the command lines of the tasks share."""
+
+import re
+from datetime import date
+from typing import Any
+
+import click
+
+
+class Day(click.ParamType):
+    """A day as ``YYYY-MM-DD``."""
+
+    name = "YYYY-MM-DD"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        if isinstance(value, date):
+            return value
+        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", value, re.ASCII):
+            try:
+                return date.fromisoformat(value)
+            except ValueError:
+                pass
+        self.fail(f"{value!r} is not a day written as YYYY-MM-DD", param, ctx)
+
+
+day_option = click.option("--date", "day", type=Day(), required=True, help="The day, by event time in UTC.")

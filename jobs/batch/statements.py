@@ -1,0 +1,48 @@
+"""The ``.sql`` files: loading them and filling in their parameters.
+
+A file names its parameters as ``${name}``: the marts and raw streams of the contract, and ``${date}``. A mart stands
+for its qualified name; a stream for the day's events, each ``event_id`` once, whatever copies have landed. The only
+value that comes from outside is the day, and it is a ``date``, not text.
+"""
+
+from datetime import date
+from functools import cache
+from pathlib import Path
+from string import Template
+from typing import Final
+
+from contracts.tables import MARTS, RAW, HiveTable
+
+FOLDER: Final = Path(__file__).parent / "sql"
+
+
+def statement(name: str, day: date) -> str:
+    """The text of ``sql/<name>.sql`` for a day. Raises ``KeyError`` for a parameter that the contract lacks."""
+    streams = {stream: distinct_events(table, day) for stream, table in RAW.items()}
+    marts = {mart: table.qualified for mart, table in MARTS.items()}
+    return _template(name).substitute(streams | marts, date=f"'{day:%Y-%m-%d}'")
+
+
+def streams(name: str) -> list[str]:
+    """The raw streams that ``sql/<name>.sql`` reads."""
+    return [identifier for identifier in _template(name).get_identifiers() if identifier in RAW]
+
+
+def of_day(day: date) -> str:
+    """The condition that selects a day's partitions."""
+    return f"`date` = '{day:%Y-%m-%d}'"
+
+
+def distinct_events(table: HiveTable, day: date) -> str:
+    """A subquery of a day's events: of several rows of one ``event_id`` the one that came first into Kafka.
+
+    That is the copy which the speed layer counts too.
+    """
+    nth = "ROW_NUMBER() OVER (PARTITION BY event_id ORDER BY kafka_partition, kafka_offset) AS nth"
+    landed = f"SELECT *, {nth} FROM {table.qualified} WHERE {of_day(day)}"  # noqa: S608
+    return f"(SELECT * FROM ({landed}) landed WHERE nth = 1)"  # noqa: S608
+
+
+@cache
+def _template(name: str) -> Template:
+    return Template((FOLDER / f"{name}.sql").read_text(encoding="utf-8"))
