@@ -2,11 +2,14 @@
 
 from local import install
 from local.ports import HOST
-from local.site import Site
+from local.site import ROOT, Site
 
 
-def environment(site: Site, driver_memory: str = "768m") -> dict[str, str]:
-    """Settings of the servers, and how Spark runs on this machine: in one process, on loopback, two cores."""
+def environment(site: Site, ui_port: int | None = None, driver_memory: str = "768m") -> dict[str, str]:
+    """Settings of the servers, and how Spark runs on this machine: in one process, on loopback, two cores.
+
+    ``ui_port``: where Spark's UI listens; none without.
+    """
     submit = {
         "--master": "local[2]",
         "--driver-memory": driver_memory,
@@ -15,7 +18,9 @@ def environment(site: Site, driver_memory: str = "768m") -> dict[str, str]:
     configuration = {
         "spark.driver.host": HOST,
         "spark.driver.bindAddress": HOST,
-        "spark.ui.enabled": "false",
+        "spark.ui.enabled": str(ui_port is not None).lower(),
+        "spark.ui.port": str(ui_port or 0),
+        "spark.port.maxRetries": "0",
         "spark.ui.showConsoleProgress": "false",
         "spark.driver.extraJavaOptions": "-XX:+UseSerialGC",
     }
@@ -23,6 +28,8 @@ def environment(site: Site, driver_memory: str = "768m") -> dict[str, str]:
     arguments += [f"--conf {name}={value}" for name, value in configuration.items()]
     return {
         **site.settings().as_environment(),
+        "PYTHONPATH": str(ROOT),
+        "PYTHONWARNINGS": "ignore",
         "SPARK_LOCAL_IP": HOST,
         "PYSPARK_SUBMIT_ARGS": " ".join([*arguments, "pyspark-shell"]),
     }

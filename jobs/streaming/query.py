@@ -5,12 +5,13 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from uuid import uuid4
 
 import structlog
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
-from py4j.protocol import Py4JJavaError
+from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 
@@ -68,12 +69,13 @@ def run_query(
             pass
         with idle:
             query.stop()
-    except (PySparkException, Py4JJavaError) as error:
+    except (PySparkException, Py4JError, OSError) as error:
         if not stopping.is_set():
             raise CommandError(f"the {name} query failed: {_cause(str(error))}") from error
     finally:
         shutil.rmtree(local_folder(run_id), ignore_errors=True)
-        spark.stop()
+        with suppress(Py4JError, OSError):  # the JVM may have had the same signal
+            spark.stop()
     log.info("stopped", job=name)
 
 

@@ -1,0 +1,81 @@
+# Everything a person types. The first target that needs it makes the Python environment (`make env`) in the user's
+# cache, from requirements/lock.txt; the servers' jars follow with `local up`. Needed: Python 3.11, a JDK 17, Maven.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+SHA256 := $(if $(shell command -v sha256sum),sha256sum,shasum -a 256)
+hash = $(shell $(SHA256) $(1) | cut -c1-12)
+
+LOCK := requirements/lock.txt
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ecommerce-lambda
+VENV := $(CACHE)/venv-$(call hash,$(LOCK))
+UV := $(CACHE)/uv-$(call hash,local/uv.txt)
+# A marker is the last thing an installation writes: one that was cut off is made anew.
+MARKER := .complete
+PYTHON := $(VENV)/bin/python
+
+export PYTHONPATH := $(CURDIR)
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help env install demo test lint bench local-up local-down local-status sql lock clean
+
+help: ## Show this list
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
+		printf '  make %-14s %s\n' "$${name# }" "$$text"; done
+
+env: $(VENV)/$(MARKER) ## Make the Python environment (done by every target that needs it)
+
+install: env ## Fetch the servers' jars as well
+	@$(PYTHON) -m local install
+
+demo: env ## Run the whole pipeline on real servers and report; KEEP=1 leaves them running
+	@$(PYTHON) -m local.demo $(ARGS)
+
+lint: env ## Style and types
+	@$(VENV)/bin/ruff check
+	@$(VENV)/bin/ruff format --check
+	@$(VENV)/bin/mypy
+
+test: lint ## Style, types and all tests; ARGS go to pytest
+	@$(PYTHON) -m pytest $(ARGS)
+
+bench: env ## Measure; results under build/bench
+	@$(PYTHON) -m bench $(ARGS)
+
+local-up: env ## Start the servers and wait until they serve
+	@$(PYTHON) -m local up $(ARGS)
+
+local-down: env ## Stop them; ARGS=--wipe removes their data as well
+	@$(PYTHON) -m local down $(ARGS)
+
+local-status: env ## Show them
+	@$(PYTHON) -m local status
+
+sql: env ## A prompt on the SQL endpoint, or Q="select …" for one statement
+	@if [ -n "$${Q:-}" ]; then $(PYTHON) -m local sql -e "$$Q"; else $(PYTHON) -m local sql; fi
+
+lock: $(UV)/$(MARKER) ## Resolve pyproject.toml anew into requirements/lock.txt
+	@$(UV)/bin/uv pip compile pyproject.toml --quiet --upgrade --all-extras --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-emit-index-url --output-file $(LOCK)
+
+clean: ## Remove build/ (stop the servers first)
+	@if [ -S "$$(cat build/local/run/supervisord.socket 2>/dev/null)" ]; then \
+		echo 'error: the local servers may be running; stop them with `make local-down`' >&2; exit 1; fi
+	rm -rf build .mypy_cache .ruff_cache .pytest_cache
+
+$(VENV)/$(MARKER): $(UV)/$(MARKER)
+	@echo 'Installing the Python environment' >&2
+	@rm -rf $(VENV)
+	@python3.11 -m venv --without-pip $(VENV)
+	@$(UV)/bin/uv pip sync --python $(PYTHON) --require-hashes $(LOCK)
+	@touch $@
+
+$(UV)/$(MARKER):
+	@command -v python3.11 >/dev/null || { echo 'error: python3.11 was not found; install Python 3.11' >&2; exit 1; }
+	@rm -rf $(UV)
+	@python3.11 -m venv $(UV)
+	@$(UV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r local/uv.txt
+	@touch $@

@@ -1,0 +1,302 @@
+"""The whole pipeline on this machine: ``python -m local.demo`` (``make demo``) plays a shop day through real servers.
+
+Servers up, a simulated day into Kafka, both streaming jobs, the daily DAG by Airflow, then a count with readers that
+are not Spark. Writes ``build/demo/summary.json``, ``report.html`` and ``csv/``; exits 0 only if nothing was lost and
+nothing counted twice.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from rich.console import Console
+
+from contracts import paths, tables
+from contracts.command import CommandError, run
+from contracts.events import STREAMS
+from contracts.settings import Settings
+from jobs import audit, hbase
+from jobs import hdfs as files
+from jobs.streaming.views import Alert
+from local import airflow, jobs, report
+from local.progress import Progress
+from local.site import DIRECTORY_VARIABLE, ROOT
+from local.stack import Stack
+
+FOLDER = ROOT / "build" / "demo"
+CATCH_UP_SECONDS = 300
+NEWEST_ALERTS = 5
+
+
+class Demo:
+    """One run. ``seconds`` has the time of each phase."""
+
+    def __init__(self, day: date, events: int, seed: int, console: Console) -> None:
+        self.day, self.events, self.seed, self.console = day, events, seed, console
+        self.seconds: dict[str, float] = {}
+        self.stack = Stack(FOLDER / "stack")
+        self.settings: Settings = self.stack.settings()
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(time.monotonic() - started, 1)
+
+    def play(self) -> report.Report:
+        """All phases; returns what there is to show."""
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        with self.phase("servers"):
+            self.stack.down(wipe=True)
+            database = _Background(self._prepare_airflow)
+            self.stack.up()
+        with self.phase("jobs"):
+            self.stack.up(only={paths.INGEST, paths.SPEED})
+        with self.phase("generate"):
+            ledger = self._generate()
+        with self.phase("catch_up"):
+            self._catch_up()
+        with self.phase("daily_dag"):
+            database.result()
+            self._run_dag()
+        with self.phase("count"):
+            shown = self._report(ledger)
+        shown.summary["seconds"] = {**self.seconds, "total": round(sum(self.seconds.values()), 1)}
+        return shown
+
+    def _airflow(self) -> dict[str, str]:
+        return {**os.environ, **jobs.environment(self.stack.site), **airflow.environment(FOLDER / "airflow")}
+
+    def _prepare_airflow(self) -> None:
+        with (FOLDER / "airflow-migrate.log").open("w") as log:
+            airflow.migrate(self._airflow(), lambda line: print(line, file=log))
+
+    def _generate(self) -> dict[str, Any]:
+        ledger = FOLDER / "ledger.json"
+        arguments = ["--day", f"{self.day}", "--events", f"{self.events}", "--seed", f"{self.seed}"]
+        with (FOLDER / "generator.log").open("w") as log:
+            result = subprocess.run(
+                [sys.executable, "-m", "generator", *arguments, "--ledger", str(ledger)],
+                cwd=ROOT,
+                env={**os.environ, **jobs.environment(self.stack.site)},
+                stderr=None if sys.stderr.isatty() else log,
+            )
+        if result.returncode:
+            raise CommandError(f"the generator ended with exit code {result.returncode}; see {log.name}")
+        return json.loads(ledger.read_text())
+
+    def _catch_up(self) -> None:
+        """Waits until both jobs have handled every record that is in Kafka."""
+        ends = audit.end_offsets(self.settings)
+        offsets = {paths.INGEST: audit.ingest_offsets, paths.SPEED: audit.speed_offsets}
+        with Progress("Streaming jobs", list(offsets)) as progress:
+            waiting, deadline = dict(offsets), time.monotonic() + CATCH_UP_SECONDS
+            while waiting:
+                for name, read in list(waiting.items()):
+                    left = audit.behind(ends, read(self.settings))
+                    progress.update(name, "reading" if left else "ready", f"{left:,} records to go" if left else "")
+                    if not left:
+                        del waiting[name]
+                self._require_jobs(waiting)
+                if time.monotonic() > deadline:
+                    raise CommandError(f"{', '.join(waiting)} did not catch up within {CATCH_UP_SECONDS} s")
+                time.sleep(0.5)
+
+    def _require_jobs(self, names: dict[str, Any]) -> None:
+        for server in self.stack.status():
+            if server.name in names and server.state != "RUNNING":
+                raise CommandError(f"the {server.name} job has ended; its log is {server.log}")
+
+    def _run_dag(self) -> None:
+        """The real DAG by Airflow itself; a line for each task as it ends."""
+        tasks: list[str] = []
+        with (FOLDER / "airflow.log").open("w") as log:
+
+            def on_line(line: str) -> None:
+                print(line, file=log, flush=True)
+                if (task := finished_task(line)) and task not in tasks:
+                    tasks.append(task)
+                    self.console.print(f"   {task} [green]✓[/]", highlight=False)
+
+            self.console.print(f"Airflow runs {airflow.DAG_ID} for {self.day}")
+            try:
+                airflow.run_day(self.day, self._airflow(), on_line)
+            except CommandError as error:
+                raise CommandError(f"the daily DAG failed: {error.format_message()} ({log.name})") from error
+
+    def _report(self, ledger: dict[str, Any]) -> report.Report:
+        marts = self._fetch_exports()
+        summary = self._summary(ledger, marts)
+        return report.Report(summary, marts, self._newest_alerts())
+
+    def _fetch_exports(self) -> dict[str, list[report.Row]]:
+        """Copies the day's CSVs out of HDFS and reads them."""
+        from csv import DictReader
+
+        hdfs, folder = files.client(self.settings), FOLDER / "csv"
+        folder.mkdir(exist_ok=True)
+        exported = paths.export_folder(f"{self.day}")
+        marts = {}
+        for name in files.names(hdfs, exported):
+            (folder / name).write_bytes(files.read(hdfs, f"{exported}/{name}"))
+            with (folder / name).open(newline="") as file:
+                marts[name.removesuffix(".csv")] = list(DictReader(file))
+        return marts
+
+    def _summary(self, ledger: dict[str, Any], marts: dict[str, list[report.Row]]) -> dict[str, Any]:
+        landed = {stream.name: audit.landed(self.settings, stream.name) for stream in STREAMS}
+        totals = audit.committed(self.settings).totals
+        letters = audit.dead_letters(self.settings)
+        on_time, late, late_orders = audit.speed_revenue(self.settings, f"{self.day}")
+        summary: dict[str, Any] = {
+            "day": f"{self.day}",
+            "seed": self.seed,
+            "produced": {name: counts["produced"] for name, counts in ledger["streams"].items()},
+            "landed": {name: counts.distinct for name, counts in landed.items()},
+            "rows": {name: counts.rows for name, counts in landed.items()},
+            "late": {stream.name: totals[stream.topic].late for stream in STREAMS},
+            "duplicates": {stream.name: totals[stream.topic].duplicates for stream in STREAMS},
+            "dead_letters": {stream.name: letters.get(stream.topic, 0) for stream in STREAMS},
+            "revenue": {
+                "truth": ledger["revenue"]["total"],
+                "batch": marts["revenue_daily"][0]["revenue"],
+                "speed": str(on_time + late),
+                "late": str(late),
+                "late_orders": late_orders,
+            },
+            "alerts": {"expected": ledger["alerts_expected"], "raised": audit.alerts(self.settings)},
+        }
+        sent = {
+            "duplicates": {name: counts["duplicates"] for name, counts in ledger["streams"].items()},
+            "dead_letters": {name: counts["malformed"] for name, counts in ledger["streams"].items()},
+        }
+        return {**summary, "problems": problems(summary, sent)}
+
+    def _newest_alerts(self) -> list[report.Row]:
+        rows = hbase.attempt(
+            self.settings,
+            lambda connection: list(connection.table(tables.STOCK_ALERTS.name).scan(limit=NEWEST_ALERTS)),
+        )
+        alerts = [msgspec.json.decode(cells[b"a:alert"], type=Alert) for _, cells in rows]
+        return [{name: str(getattr(alert, name)) for name in report.ALERT_COLUMNS} for alert in alerts]
+
+
+def problems(summary: dict[str, Any], sent: dict[str, dict[str, int]]) -> list[str]:
+    """What is not as it must be, in sentences; none when nothing was lost and nothing counted twice."""
+    found = []
+    for stream, produced in summary["produced"].items():
+        landed, rows = summary["landed"][stream], summary["rows"][stream]
+        if landed != produced:
+            found.append(f"{stream}: {produced} events produced, {landed} landed")
+        if rows != landed:
+            found.append(f"{stream}: {rows} rows for {landed} events")
+        for what in ("duplicates", "dead_letters"):
+            if summary[what][stream] != sent[what][stream]:
+                found.append(f"{stream}: {sent[what][stream]} {what} sent, {summary[what][stream]} counted")
+    revenue = summary["revenue"]
+    for layer in ("batch", "speed"):
+        if revenue[layer] != revenue["truth"]:
+            found.append(f"revenue: {revenue['truth']} EUR sold, {revenue[layer]} in the {layer} layer")
+    alerts = summary["alerts"]
+    if alerts["raised"] != alerts["expected"]:
+        found.append(f"alerts: {alerts['expected']} expected, {alerts['raised']} raised")
+    return found
+
+
+def finished_task(line: str) -> str | None:
+    """The task that a line of Airflow's output says has succeeded."""
+    import re
+
+    match = re.search(r"Marking task as SUCCESS.*?task_id=([\w.]+)|\[DAG TEST\] end task task_id=([\w.]+)", line)
+    return (match.group(1) or match.group(2)) if match else None
+
+
+class _Background:
+    """Work in a thread; its error is raised where its result is asked for."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, args=(work,), daemon=True)
+        self._thread.start()
+
+    def _run(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:
+            self._error = error
+
+    def result(self) -> None:
+        self._thread.join()
+        if self._error:
+            raise self._error
+
+
+def _keep_up(demo: Demo, console: Console) -> None:
+    console.print("\nEverything is still up (KEEP=1):")
+    for server in demo.stack.status():
+        console.print(f"  {server.name:<20} {server.address:<18} {server.ui}", highlight=False)
+    folder = os.path.relpath(demo.stack.site.directory, Path.cwd())
+    console.print(f"Stop it with: {DIRECTORY_VARIABLE}={folder} make local-down")
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--day",
+    type=click.DateTime(["%Y-%m-%d"]),
+    envvar="ECOMMERCE_DEMO_DAY",
+    show_envvar=True,
+    help="UTC day to play.  [default: yesterday]",
+)
+@click.option(
+    "--events",
+    type=click.IntRange(min=1000),
+    default=300_000,
+    show_default=True,
+    envvar="ECOMMERCE_DEMO_EVENTS",
+    show_envvar=True,
+    help="About how many events the day has.",
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Another seed, another day.")
+@click.option("--keep", is_flag=True, envvar="KEEP", show_envvar=True, help="Leave the servers and jobs up.")
+def main(day: datetime | None, events: int, seed: int, keep: bool) -> None:
+    """Play a simulated shop day through the whole pipeline on real servers, and count what came out.
+
+    Exit code 0 only if nothing was lost and nothing counted twice. Results are in build/demo.
+    """
+    console = Console(width=None if sys.stdout.isatty() else 100)
+    chosen = day.date() if day else (datetime.now(UTC) - timedelta(days=1)).date()
+    demo = Demo(chosen, events, seed, console)
+    finished = False
+    try:
+        shown = demo.play()
+        finished = True
+    finally:
+        if not (keep and finished):
+            demo.stack.down()
+    (FOLDER / "summary.json").write_text(json.dumps(shown.summary, indent=2) + "\n")
+    report.write_page(FOLDER / "report.html", shown)
+    report.show(console, shown)
+    relative = os.path.relpath(FOLDER, Path.cwd())
+    console.print(
+        f"\nThe same as a page: {relative}/report.html; figures: {relative}/summary.json; CSVs: {relative}/csv"
+    )
+    console.print(f"{shown.summary['seconds']['total']} s in all: {demo.seconds}", style="dim", highlight=False)
+    if keep:
+        _keep_up(demo, console)
+    sys.exit(bool(shown.summary["problems"]))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,143 @@
+"""Installs the servers' jars with Maven, a pom a server, into the user's cache; a second run reuses them."""
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from contracts.command import CommandError
+from local.site import TEMPLATES
+
+POMS = ("kafka", "hadoop", "hbase", "hive-metastore", "spark-connectors")
+OLDEST_JAVA = 17
+Report = Callable[[str, str, str], None]
+"""Called with a pom's name, its state and a detail."""
+
+
+def cache() -> Path:
+    """``~/.cache/ecommerce-lambda``, or below ``XDG_CACHE_HOME``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ecommerce-lambda"
+
+
+def home(name: str) -> Path:
+    """Where the jars of ``local/servers/<name>`` are: ``lib/*.jar`` and what else the pom unpacks."""
+    digest = hashlib.sha256()
+    for source in _sources(name):
+        digest.update(source.read_bytes())
+    return cache() / "servers" / f"{name}-{digest.hexdigest()[:12]}"
+
+
+def spark_jars() -> list[Path]:
+    """The jars that Spark jobs need besides pyspark's own, for ``spark-submit --jars``."""
+    jars = sorted((home("spark-connectors") / "lib").glob("*.jar"))
+    if not jars:
+        raise CommandError("the Spark connector jars are not installed; run `python -m local install`")
+    return jars
+
+
+def spark_home() -> Path:
+    """The folder of the installed pyspark package, Spark's home."""
+    import pyspark
+
+    return Path(pyspark.__file__).parent
+
+
+def tool(name: str) -> str:
+    """The path of ``java`` or ``javac``: of ``JAVA_HOME`` when that is set, else of ``PATH``."""
+    java_home = os.environ.get("JAVA_HOME")
+    found = shutil.which(name, path=f"{java_home}/bin" if java_home else None)
+    if not found:
+        where = f"JAVA_HOME ({java_home})" if java_home else "PATH"
+        raise CommandError(f"{name} was not found in {where}; install a JDK {OLDEST_JAVA}")
+    return found
+
+
+def check_java() -> None:
+    """Raises ``CommandError`` unless there is a Java of the version that the servers need."""
+    answer = subprocess.run([tool("java"), "-version"], capture_output=True, text=True).stderr
+    version = re.search(r'version "(\d+)', answer)
+    if not version or int(version[1]) < OLDEST_JAVA:
+        found = version[1] if version else "unknown"
+        raise CommandError(f"Java {OLDEST_JAVA} or later is needed, {tool('java')} is version {found}")
+
+
+def missing() -> list[str]:
+    """The poms whose jars are not installed."""
+    return [name for name in POMS if not _marker(home(name)).exists()]
+
+
+def install(report: Report) -> None:
+    """Installs what is missing, reporting each step as a line. Raises ``CommandError`` when Maven fails."""
+    check_java()
+    if not missing():
+        return
+    if not shutil.which("mvn"):
+        raise CommandError("mvn was not found in PATH; install Maven 3.8 or later")
+    with _lock(cache() / "servers"):
+        for name in missing():
+            _install(name, report)
+
+
+def _install(name: str, report: Report) -> None:
+    report(name, "asking Maven", "")
+    target = home(name)
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    _maven(name, target, report)
+    _compile(name, target)
+    _marker(target).touch()
+    jars = len(list((target / "lib").glob("*.jar")))
+    report(name, "ready", f"{jars} jars")
+
+
+def _maven(name: str, target: Path, report: Report) -> None:
+    pom = TEMPLATES / name / "pom.xml"
+    command = ["mvn", "-B", "-f", str(pom), "generate-resources", f"-Doutput={target}"]
+    last: list[str] = []
+    downloaded = 0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout
+        for line in process.stdout:
+            last = [*last[-19:], line.rstrip()]
+            if match := re.search(r"Downloaded from \S+ \S*/(\S+\.(?:jar|gz)) ", line):
+                downloaded += 1
+                report(name, "downloading", f"{downloaded}: {match[1]}")
+    if process.returncode:
+        errors = [line for line in last if "ERROR" in line] or last
+        raise CommandError(f"Maven could not fetch the jars of {name} ({pom}): " + " ".join(errors[:3]))
+
+
+def _compile(name: str, target: Path) -> None:
+    """Compiles ``local/servers/<name>/java/*.java``, where a server needs a class of ours, into a jar of its own."""
+    sources = sorted((TEMPLATES / name / "java").glob("*.java"))
+    if not sources:
+        return
+    classes = target / "classes"
+    command = [tool("javac"), "-nowarn", "-cp", f"{target}/lib/*", "-d", str(classes), *map(str, sources)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode:
+        raise CommandError(f"javac could not compile {sources[0].name}: {result.stderr.strip()}")
+    archive = shutil.make_archive(str(target / "ours"), "zip", classes)
+    Path(archive).rename(target / "lib" / f"ecommerce-lambda-{name}.jar")
+
+
+def _sources(name: str) -> list[Path]:
+    return [TEMPLATES / name / "pom.xml", *sorted((TEMPLATES / name / "java").glob("*.java"))]
+
+
+def _marker(target: Path) -> Path:
+    return target / ".complete"
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """Two installations at a time wait for each other."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,285 @@
+"""The servers of the local stack. To add one: an entry here, its ports in ``ports.py``, a check in ``ready.py``,
+its pom and configuration templates under ``local/servers/<name>/``."""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import rmtree
+
+from contracts import paths
+from local import install, jobs, postgres, prepare, ready
+from local.site import Site
+from local.supervision import Program
+from local.tools import java, run_tool
+
+Step = Callable[[Site], None]
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server process: what runs, what it needs first, and how to tell that it serves."""
+
+    name: str
+    command: Callable[[Site], list[str]]
+    conf: tuple[str, ...]
+    """Template folders under ``local/servers``."""
+    ports: tuple[str, ...]
+    """Names of its ports; the first is its address."""
+    ready: Step
+    after: tuple[str, ...] = ()
+    """Servers that must be ready before it starts."""
+    before: Step | None = None
+    """Runs before its start: formats, creates."""
+    then: Step | None = None
+    """Runs once it is ready, before those that wait for it start."""
+    ui: str | None = None
+    """The port of its web pages."""
+    environment: Callable[[Site], dict[str, str]] = lambda _: {}
+    on_request: bool = False
+    """Starts only when it is named: a job of the platform, not a server."""
+    stop_group: bool = True
+    """The stop signal goes to the process's children too."""
+    stop_signal: str = "TERM"
+    stop_seconds: int = 10
+
+    def program(self, site: Site) -> Program:
+        """The process for the supervisor, with its configuration rendered."""
+        conf = site.render(self.name, self.conf)
+        environment = {
+            "HADOOP_USER_NAME": site.settings().hdfs_user,
+            "HADOOP_CONF_DIR": str(conf),
+            **self.environment(site),
+        }
+        return Program(
+            name=self.name,
+            command=self.command(site),
+            environment=environment,
+            directory=site.run,
+            log=site.log(self.name),
+            stop_signal=self.stop_signal,
+            stop_seconds=self.stop_seconds,
+            stop_group=self.stop_group,
+        )
+
+
+def jvm(
+    name: str, jars: str, main_class: str, arguments: str = "", heap: str = "128m", flags: Sequence[str] = ()
+) -> Callable[[Site], list[str]]:
+    """The command of a Java server.
+
+    ``jars`` is the folder of ``local/servers`` with its pom; in ``arguments`` (separated by spaces) ``{conf}`` is the
+    configuration folder, ``{host}`` the address and ``{kafka}`` … the ports.
+    """
+
+    def command(site: Site) -> list[str]:
+        conf = site.conf(name)
+        values = {"conf": str(conf), "host": "127.0.0.1", **{key: str(v) for key, v in site.ports.as_dict().items()}}
+        filled = [argument.format(**values) for argument in arguments.split()]
+        return java(classpath(conf, jars), main_class, *filled, flags=[f"-Xmx{heap}", *flags])
+
+    return command
+
+
+def classpath(conf: Path, jars: str) -> list[Path | str]:
+    """The configuration folder, what the pom unpacked (web pages), and the jars."""
+    if jars == "pyspark":
+        return [conf, f"{install.spark_home()}/jars/*"]
+    return [conf, install.home(jars), f"{install.home(jars)}/lib/*"]
+
+
+def _format_kafka(site: Site) -> None:
+    def initialise() -> None:
+        from uuid import uuid4
+
+        site.fresh_data("kafka")
+        conf = site.conf("kafka")
+        arguments = ["format", "--cluster-id", str(uuid4()), "--config", str(conf / "server.properties")]
+        command = java(classpath(conf, "kafka"), "kafka.tools.StorageTool", *arguments)
+        run_tool(site, "kafka", command)
+
+    site.once("kafka", initialise)
+
+
+def _format_namenode(site: Site) -> None:
+    def initialise() -> None:
+        site.fresh_data("hdfs-namenode")
+        rmtree(site.data("hdfs-datanode"), ignore_errors=True)  # it would refuse another cluster's blocks
+        main_class = "org.apache.hadoop.hdfs.server.namenode.NameNode"
+        arguments = ["-format", "-force", "-nonInteractive"]
+        jars = classpath(site.conf("hdfs-namenode"), "hadoop")
+        command = java(jars, main_class, *arguments)
+        run_tool(site, "hdfs-namenode", command, {"HADOOP_USER_NAME": site.settings().hdfs_user})
+
+    site.once("hdfs-namenode", initialise)
+
+
+def _create_metastore_schema(site: Site) -> None:
+    def initialise() -> None:
+        postgres.recreate_database(site, "metastore")
+        home = next(install.home("hive-metastore").glob("apache-hive-metastore-*"))
+        main_class = "org.apache.hadoop.hive.metastore.tools.MetastoreSchemaTool"
+        jars = classpath(site.conf("hive-metastore"), "hive-metastore")
+        command = java(jars, main_class, "-dbType", "postgres", "-initSchema")
+        run_tool(site, "hive-metastore", command, {"METASTORE_HOME": str(home)})
+
+    site.once("hive-metastore", initialise)
+
+
+def job(name: str, *needs: str) -> Server:
+    """A streaming job as a server that starts on request; its page is Spark's own."""
+    return Server(
+        name=name,
+        command=lambda _: [sys.executable, "-m", f"jobs.streaming.{name}"],
+        conf=(),
+        ports=(f"{name}_ui",),
+        after=("kafka", "hdfs-datanode", *needs),
+        ready=ready.spark_job(name),
+        ui=f"{name}_ui",
+        environment=lambda site: jobs.environment(site, ui_port=site.ports.as_dict()[f"{name}_ui"]),
+        on_request=True,
+        stop_group=False,
+        stop_seconds=30,
+    )
+
+
+_HDFS = "org.apache.hadoop.hdfs.server"
+_HBASE = "org.apache.hadoop.hbase"
+_ZOOKEEPER = "org.apache.zookeeper.server.quorum"
+
+SERVERS = (
+    Server(
+        name="postgres",
+        command=postgres.command,
+        conf=("postgres",),
+        ports=("postgres",),
+        before=postgres.initialise,
+        ready=ready.postgres,
+        then=postgres.create_databases,
+        stop_signal="INT",
+    ),
+    Server(
+        name="hdfs-namenode",
+        command=jvm("hdfs-namenode", "hadoop", f"{_HDFS}.namenode.NameNode", heap="192m"),
+        conf=("hadoop",),
+        ports=("namenode", "namenode_ui"),
+        before=_format_namenode,
+        ready=ready.namenode,
+        ui="namenode_ui",
+    ),
+    Server(
+        name="hdfs-datanode",
+        command=jvm("hdfs-datanode", "hadoop", f"{_HDFS}.datanode.DataNode", heap="192m"),
+        conf=("hadoop",),
+        ports=("datanode", "datanode_ui", "datanode_ipc"),
+        after=("hdfs-namenode",),
+        ready=ready.datanode,
+        then=prepare.create_folders,
+        ui="datanode_ui",
+    ),
+    Server(
+        name="zookeeper",
+        command=jvm("zookeeper", "hbase", f"{_ZOOKEEPER}.QuorumPeerMain", "{conf}/zoo.cfg", heap="64m"),
+        conf=("zookeeper",),
+        ports=("zookeeper",),
+        ready=ready.zookeeper,
+    ),
+    Server(
+        name="kafka",
+        command=jvm("kafka", "kafka", "kafka.Kafka", "{conf}/server.properties", heap="512m"),
+        conf=("kafka",),
+        ports=("kafka", "kafka_controller"),
+        before=_format_kafka,
+        ready=ready.kafka,
+        then=prepare.create_topics,
+    ),
+    Server(
+        name="hbase-master",
+        command=jvm("hbase-master", "hbase", f"{_HBASE}.master.HMaster", "start", heap="192m"),
+        conf=("hbase", "hadoop"),
+        ports=("hbase_master", "hbase_master_ui"),
+        after=("zookeeper", "hdfs-datanode"),
+        ready=ready.hbase_master,
+        ui="hbase_master_ui",
+    ),
+    Server(
+        name="hbase-regionserver",
+        command=jvm("hbase-regionserver", "hbase", f"{_HBASE}.regionserver.HRegionServer", "start", heap="384m"),
+        conf=("hbase", "hadoop"),
+        ports=("hbase_regionserver", "hbase_regionserver_ui"),
+        after=("zookeeper", "hdfs-datanode"),
+        ready=ready.hbase_regionserver,
+        ui="hbase_regionserver_ui",
+    ),
+    Server(
+        name="hbase-thrift",
+        command=jvm(
+            "hbase-thrift",
+            "hbase",
+            f"{_HBASE}.thrift.ThriftServer",
+            "-p {hbase_thrift} --bind {host} start",
+            heap="192m",
+        ),
+        conf=("hbase", "hadoop"),
+        ports=("hbase_thrift",),
+        after=("zookeeper", "hdfs-datanode"),
+        ready=ready.hbase_thrift,
+        then=prepare.create_tables,
+    ),
+    Server(
+        name="hive-metastore",
+        command=jvm(
+            "hive-metastore",
+            "hive-metastore",
+            "org.apache.hadoop.hive.metastore.LoopbackMetastore",
+            "{host} {metastore}",
+            heap="192m",
+        ),
+        conf=("hive-metastore", "hadoop"),
+        ports=("metastore",),
+        after=("postgres", "hdfs-namenode"),
+        before=_create_metastore_schema,
+        ready=ready.metastore,
+    ),
+    Server(
+        name="spark-thrift",
+        command=jvm(
+            "spark-thrift",
+            "pyspark",
+            "org.apache.spark.deploy.SparkSubmit",
+            "--properties-file {conf}/spark-defaults.conf"
+            " --class org.apache.spark.sql.hive.thriftserver.HiveThriftServer2 spark-internal",
+            heap="1g",
+        ),
+        conf=("spark-thrift", "hadoop"),
+        ports=("sql", "sql_ui"),
+        after=("hive-metastore", "hdfs-datanode"),
+        ready=ready.sql,
+        then=prepare.create_hive_tables,
+        ui="sql_ui",
+        environment=lambda _: {"SPARK_LOCAL_IP": "127.0.0.1"},  # what its web pages are bound to
+    ),
+    job(paths.INGEST),
+    job(paths.SPEED, "hbase-thrift"),
+)
+
+BY_NAME = {server.name: server for server in SERVERS}
+
+
+def with_dependencies(names: set[str] | None) -> list[Server]:
+    """The named servers and all that they need, in the order of ``SERVERS``.
+
+    ``None`` names all but those that start on request.
+
+    Raises ``ValueError`` for a name that is not known.
+    """
+    wanted: set[str] = set()
+    queue = [server.name for server in SERVERS if not server.on_request] if names is None else list(names)
+    while queue:
+        name = queue.pop()
+        if name not in BY_NAME:
+            raise ValueError(f"unknown server {name!r}; known are {', '.join(BY_NAME)}")
+        if name not in wanted:
+            wanted.add(name)
+            queue.extend(BY_NAME[name].after)
+    return [server for server in SERVERS if server.name in wanted]
