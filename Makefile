@@ -18,13 +18,12 @@ MARKER := .complete
 PYTHON := $(VENV)/bin/python
 
 export PYTHONPATH := $(CURDIR)
-export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help env install demo test lint bench local-up local-down local-status sql lock clean
 
 help: ## Show this list
-	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
-		printf '  make %-14s %s\n' "$${name# }" "$$text"; done
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
+		printf '  make %-14s %s\n' "$$name" "$$text"; done
 
 env: $(VENV)/$(MARKER) ## Make the Python environment (done by every target that needs it)
 
@@ -58,7 +57,7 @@ sql: env ## A prompt on the SQL endpoint, or Q="select …" for one statement
 	@if [ -n "$${Q:-}" ]; then $(PYTHON) -m local sql -e "$$Q"; else $(PYTHON) -m local sql; fi
 
 lock: $(UV)/$(MARKER) ## Resolve pyproject.toml anew into requirements/lock.txt
-	@$(UV)/bin/uv pip compile pyproject.toml --quiet --upgrade --all-extras --universal --python-version 3.11 \
+	@$(UV)/bin/uv pip compile pyproject.toml --quiet --upgrade --all-extras --python-version 3.11 \
 		--generate-hashes --no-header --no-emit-index-url --output-file $(LOCK)
 
 clean: ## Remove build/ (stop the servers first)
@@ -70,7 +69,7 @@ $(VENV)/$(MARKER): $(UV)/$(MARKER)
 	@echo 'Installing the Python environment' >&2
 	@rm -rf $(VENV)
 	@python3.11 -m venv --without-pip $(VENV)
-	@$(UV)/bin/uv pip sync --python $(PYTHON) --require-hashes $(LOCK)
+	@$(UV)/bin/uv pip sync --compile-bytecode --python $(PYTHON) --require-hashes $(LOCK)
 	@touch $@
 
 $(UV)/$(MARKER):

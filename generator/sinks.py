@@ -94,13 +94,20 @@ class ConfluentSink:
                     break
                 except BufferError:
                     self._producer.poll(0.05)
+                    self._give_up_after_failure()
         self._producer.poll(0)
 
     def waiting(self) -> int:
         return len(self._producer)
 
     def close(self) -> None:
+        self._give_up_after_failure()
         self._producer.flush()
+
+    def _give_up_after_failure(self) -> None:
+        """Once a record has failed, those still queued fail too rather than each wait for its own time-out."""
+        if self.failed:
+            self._producer.purge(in_flight=False)
 
 
 def _check_topics(bootstrap: str) -> None:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from contracts.command import CommandError, run
-from local.servers import BY_NAME
+from local.servers import SERVERS
 from local.site import DIRECTORY_VARIABLE
 from local.stack import Stack, install_with_progress
 
@@ -48,10 +48,10 @@ def down(wipe: bool) -> None:
 
 @main.command()
 def status() -> None:
-    """Show each server's state, process, memory, address and log. Exit code 1 unless all run."""
+    """Show each server's state, process, memory, address and log. Exit code 1 unless all servers run."""
     stack = Stack()
     _show_status(stack)
-    sys.exit(any(server.state != "RUNNING" for server in stack.status()))
+    sys.exit(any(server.state != "RUNNING" and not server.on_request for server in stack.status()))
 
 
 @main.command()
@@ -66,12 +66,7 @@ def env() -> None:
 @main.command()
 def prepare() -> None:
     """Create the folders, topics and tables of the contracts that are not there yet."""
-    from local.prepare import everything
-
-    try:
-        everything(Stack().site)
-    except Exception as error:
-        raise CommandError(f"preparing failed; is the stack up? ({type(error).__name__}: {error})") from error
+    Stack().prepare()
 
 
 @main.command()
@@ -90,7 +85,7 @@ def sql(statements: str | None) -> None:
 
 
 @main.command()
-@click.argument("name", type=click.Choice([*BY_NAME, "supervisord"]))
+@click.argument("name", type=click.Choice([*(server.name for server in SERVERS), "supervisord"]))
 @click.option("-n", "lines", default=50, show_default=True, help="Lines from the end.")
 def logs(name: str, lines: int) -> None:
     """Print the end of a server's log."""
@@ -110,7 +105,7 @@ def _show_status(stack: Stack) -> None:
         table.add_column(title, justify="right")
     servers = stack.status()
     for server in servers:
-        colour = "green" if server.state == "RUNNING" else "red"
+        colour = "green" if server.state == "RUNNING" else "dim" if server.on_request else "red"
         uptime = str(timedelta(seconds=server.uptime_seconds)) if server.pid else ""
         memory = f"{server.rss_bytes / 2**20:.0f}" if server.pid else ""
         state = f"[{colour}]{server.state.lower()}[/]"

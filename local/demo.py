@@ -7,12 +7,14 @@ nothing counted twice.
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from csv import DictReader
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -121,14 +123,14 @@ class Demo:
 
     def _run_dag(self) -> None:
         """The real DAG by Airflow itself; a line for each task as it ends."""
-        tasks: list[str] = []
+        lines = TaskLines()
         with (FOLDER / "airflow.log").open("w") as log:
 
             def on_line(line: str) -> None:
                 print(line, file=log, flush=True)
-                if (task := finished_task(line)) and task not in tasks:
-                    tasks.append(task)
-                    self.console.print(f"   {task} [green]✓[/]", highlight=False)
+                if ended := lines.ended(line):
+                    task, state = ended
+                    self.console.print(f"  {'✓' if state == 'success' else '✗'} {task}: {state}", highlight=False)
 
             self.console.print(f"Airflow runs {airflow.DAG_ID} for {self.day}")
             try:
@@ -143,8 +145,6 @@ class Demo:
 
     def _fetch_exports(self) -> dict[str, list[report.Row]]:
         """Copies the day's CSVs out of HDFS and reads them."""
-        from csv import DictReader
-
         hdfs, folder = files.client(self.settings), FOLDER / "csv"
         folder.mkdir(exist_ok=True)
         exported = paths.export_folder(f"{self.day}")
@@ -215,12 +215,18 @@ def problems(summary: dict[str, Any], sent: dict[str, dict[str, int]]) -> list[s
     return found
 
 
-def finished_task(line: str) -> str | None:
-    """The task that a line of Airflow's output says has succeeded."""
-    import re
+class TaskLines:
+    """Tells from Airflow's output which task has ended, and how."""
 
-    match = re.search(r"Marking task as SUCCESS.*?task_id=([\w.]+)|\[DAG TEST\] end task task_id=([\w.]+)", line)
-    return (match.group(1) or match.group(2)) if match else None
+    def __init__(self) -> None:
+        self._state = ""
+
+    def ended(self, line: str) -> tuple[str, str] | None:
+        """The task that ends with this line and its state (``success``, ``failed``, ``up_for_retry``)."""
+        if state := re.search(r"new_state=(\w+)", line):
+            self._state = state.group(1)
+        task = re.search(r"\[DAG TEST\] end task task_id=(\w+)", line)
+        return (task.group(1), self._state) if task else None
 
 
 class _Background:

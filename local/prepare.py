@@ -12,14 +12,6 @@ from local.site import Site
 SECONDS = 30
 
 
-def everything(site: Site) -> None:
-    """All of it, on a stack that runs."""
-    create_folders(site)
-    create_topics(site)
-    create_tables(site)
-    create_hive_tables(site)
-
-
 def create_folders(site: Site) -> None:
     """The folders of ``contracts.paths``, owned by the HDFS user."""
     from hdfs import InsecureClient

@@ -8,6 +8,7 @@ from pathlib import Path
 from shutil import rmtree
 
 from contracts import paths
+from contracts.command import CommandError
 from local import install, jobs, postgres, prepare, ready
 from local.site import Site
 from local.supervision import Program
@@ -263,23 +264,20 @@ SERVERS = (
     job(paths.SPEED, "hbase-thrift"),
 )
 
-BY_NAME = {server.name: server for server in SERVERS}
 
+def with_dependencies(servers: Sequence[Server], names: set[str] | None) -> list[Server]:
+    """Those of ``servers`` that are named and all that they need, in the same order.
 
-def with_dependencies(names: set[str] | None) -> list[Server]:
-    """The named servers and all that they need, in the order of ``SERVERS``.
-
-    ``None`` names all but those that start on request.
-
-    Raises ``ValueError`` for a name that is not known.
+    ``None`` names all but those that start on request. Raises ``CommandError`` for a name that is not known.
     """
+    by_name = {server.name: server for server in servers}
     wanted: set[str] = set()
-    queue = [server.name for server in SERVERS if not server.on_request] if names is None else list(names)
+    queue = [server.name for server in servers if not server.on_request] if names is None else list(names)
     while queue:
         name = queue.pop()
-        if name not in BY_NAME:
-            raise ValueError(f"unknown server {name!r}; known are {', '.join(BY_NAME)}")
+        if name not in by_name:
+            raise CommandError(f"unknown server {name!r}; known are {', '.join(by_name)}")
         if name not in wanted:
             wanted.add(name)
-            queue.extend(BY_NAME[name].after)
-    return [server for server in SERVERS if server.name in wanted]
+            queue.extend(by_name[name].after)
+    return [server for server in servers if server.name in wanted]

@@ -6,7 +6,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from contracts.settings import Settings
 from local import install, tools
 from local.ports import Ports, check_free
 from local.progress import Progress
-from local.servers import BY_NAME, SERVERS, Server, with_dependencies
+from local.servers import SERVERS, Server, with_dependencies
 from local.site import Site, default_directory
 from local.supervision import Supervisor
 
@@ -35,6 +35,7 @@ class Status:
 
     name: str
     state: str
+    on_request: bool
     pid: int
     uptime_seconds: int
     rss_bytes: int
@@ -46,7 +47,10 @@ class Status:
 class Stack:
     """The local servers as one thing. Several may run at a time, each with its own directory and ports."""
 
-    def __init__(self, directory: Path | None = None, ports: Ports | None = None) -> None:
+    def __init__(
+        self, directory: Path | None = None, ports: Ports | None = None, servers: Sequence[Server] = SERVERS
+    ) -> None:
+        self._servers = tuple(servers)
         site = Site((directory or default_directory()).resolve(), ports or Ports.from_environment())
         self._supervisor = Supervisor(site)
         self._site = site.remembered() if self._supervisor.running() else site
@@ -64,8 +68,9 @@ class Stack:
 
         Raises ``CommandError`` when one cannot; then, as after Ctrl-C, what this call started is stopped again.
         """
-        servers = with_dependencies(only)
-        install_with_progress()
+        servers = with_dependencies(self._servers, only)
+        if self._servers == SERVERS:
+            install_with_progress()
         with self._exclusively():
             self._clear_leftovers()
             mine = [server for server in servers if server.name not in self._running()]
@@ -77,12 +82,21 @@ class Stack:
         """Stops everything, dependants first; with ``wipe`` removes the data as well."""
         if self._site.directory.exists():
             with self._exclusively(), _undisturbed():
-                self._stop([server for server in SERVERS if server.name in self._running()])
+                self._stop([server for server in self._servers if server.name in self._running()])
                 self._supervisor.shutdown()
                 self._clear_leftovers()
                 if wipe:
                     for name in ("data", "run", "tmp", "logs"):
                         shutil.rmtree(self._site.directory / name, ignore_errors=True)
+
+    def prepare(self) -> None:
+        """Creates the folders, topics and tables of the contracts that are not there yet, on a stack that runs."""
+        running = self._running()
+        for server in self._servers:
+            if server.then:
+                if server.name not in running:
+                    raise CommandError(f"{server.name} is not running; start it with `python -m local up`")
+                server.then(self._site)
 
     def kill(self, name: str) -> None:
         """Ends one server with SIGKILL; :meth:`up` starts it again."""
@@ -91,21 +105,23 @@ class Stack:
 
     def stop(self, name: str) -> None:
         """Ends one server in good order; :meth:`up` starts it again."""
+        (server,) = (server for server in self._servers if server.name == name)
         self._supervisor.stop(name)
-        _until_gone(lambda: not self._supervisor.process(name).running, BY_NAME[name].stop_seconds + 5)
+        _until_gone(lambda: not self._supervisor.process(name).running, server.stop_seconds + 5)
 
     def status(self) -> list[Status]:
         """All servers, running or not."""
         processes = self._supervisor.processes()
         ports = self._site.ports.as_dict()
         result = []
-        for server in SERVERS:
+        for server in self._servers:
             process = processes.get(server.name)
             pid = process.pid if process else 0
             result.append(
                 Status(
                     name=server.name,
                     state=process.state if process else "STOPPED",
+                    on_request=server.on_request,
                     pid=pid,
                     uptime_seconds=process.seconds if process else 0,
                     rss_bytes=_memory(pid) if pid else 0,
@@ -124,7 +140,7 @@ class Stack:
         with _terminable():
             try:
                 if not self._supervisor.running():
-                    self._supervisor.start([server.program(self._site) for server in SERVERS])
+                    self._supervisor.start([server.program(self._site) for server in self._servers])
                     self._site.remember()
                 with Progress("Starting the servers", [server.name for server in servers]) as progress:
                     _Starter(self._site, self._supervisor, progress).run(servers, mine)
@@ -198,10 +214,11 @@ class _Starter:
         self._site = site
         self._supervisor = supervisor
         self._progress = progress
-        self._ready = {server.name: threading.Event() for server in SERVERS}
+        self._ready: dict[str, threading.Event] = {}
 
     def run(self, servers: list[Server], mine: list[Server]) -> None:
         """Returns when all are ready; raises the first error."""
+        self._ready = {server.name: threading.Event() for server in servers}
         for server in servers:
             if server not in mine:
                 self._progress.update(server.name, "ready", "it was already running")

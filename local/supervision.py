@@ -81,8 +81,14 @@ class Supervisor:
         _until(self.running, 10, "supervisord did not answer within 10 s")
 
     def launch(self, name: str) -> None:
-        """Starts one program; whether it stays up is seen in :meth:`process`."""
-        self._call("startProcess", name, False)
+        """Starts one program; whether it stays up is seen in :meth:`process`.
+
+        Raises ``CommandError`` when it cannot be started at all.
+        """
+        try:
+            self._call("startProcess", name, False)
+        except xmlrpc.client.Fault as fault:
+            raise CommandError(f"{name} cannot be started: {fault.faultString}") from fault
 
     def stop(self, name: str) -> None:
         """Asks one program to stop; supervisord kills it when its time is over."""

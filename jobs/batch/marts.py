@@ -30,13 +30,17 @@ def fill(sql: Sql, day: date, *marts: str) -> None:
     for mart in marts:
         started = time.monotonic()
         sql.execute(statements.statement(mart, day))
-        gather_statistics(sql, MARTS[mart], day)
-        log.info("filled", mart=mart, date=str(day), rows=count(sql, MARTS[mart], day), seconds=elapsed(started))
+        rows = gather_statistics(sql, MARTS[mart], day)
+        log.info("filled", mart=mart, date=str(day), rows=rows, seconds=elapsed(started))
 
 
-def gather_statistics(sql: Sql, table: HiveTable, day: date) -> None:
-    for statement in sql.engine.statistics(table, day):
-        sql.execute(statement)
+def gather_statistics(sql: Sql, table: HiveTable, day: date) -> int:
+    """Gathers the optimiser's statistics of a table's day, and returns its rows; a day without rows has none."""
+    rows = count(sql, table, day)
+    if rows:
+        for statement in sql.engine.statistics(table, day):
+            sql.execute(statement)
+    return rows
 
 
 def count(sql: Sql, table: HiveTable, day: date) -> int:

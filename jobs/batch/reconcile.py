@@ -15,7 +15,6 @@ from contracts.command import CommandError, run, with_settings
 from contracts.settings import Settings
 from contracts.tables import MARTS, MONEY_SUM
 from jobs.batch.endpoint import SQL_SETTINGS, Sql, connect
-from jobs.batch.marts import gather_statistics
 from jobs.batch.options import day_option
 from jobs.batch.statements import of_day
 from jobs.serving import speed
@@ -77,7 +76,6 @@ def keep(sql: Sql, day: date, minutes: list[Minute]) -> None:
         for minute in minutes
     )
     sql.execute(f"INSERT OVERWRITE TABLE {mart.qualified} PARTITION (`date`) VALUES\n{rows}")
-    gather_statistics(sql, mart, day)
 
 
 def verdict(day: date, minutes: list[Minute]) -> str | None:

@@ -10,7 +10,7 @@ from contracts.command import run, with_settings
 from contracts.settings import Settings
 from contracts.tables import RAW
 from jobs.batch.endpoint import SQL_SETTINGS, Sql, connect
-from jobs.batch.marts import count, elapsed, gather_statistics
+from jobs.batch.marts import elapsed, gather_statistics
 from jobs.batch.options import day_option
 
 log = structlog.get_logger()
@@ -22,8 +22,8 @@ def repair_partitions(sql: Sql, day: date) -> None:
         started = time.monotonic()
         for statement in sql.engine.repair(table):
             sql.execute(statement)
-        gather_statistics(sql, table, day)
-        log.info("repaired", table=table.name, date=str(day), rows=count(sql, table, day), seconds=elapsed(started))
+        rows = gather_statistics(sql, table, day)
+        log.info("repaired", table=table.name, date=str(day), rows=rows, seconds=elapsed(started))
 
 
 @click.command()

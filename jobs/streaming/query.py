@@ -69,6 +69,7 @@ def run_query(
             pass
         with idle:
             query.stop()
+        log.info("stopped", job=name)
     except (PySparkException, Py4JError, OSError) as error:
         if not stopping.is_set():
             raise CommandError(f"the {name} query failed: {_cause(str(error))}") from error
@@ -76,7 +77,6 @@ def run_query(
         shutil.rmtree(local_folder(run_id), ignore_errors=True)
         with suppress(Py4JError, OSError):  # the JVM may have had the same signal
             spark.stop()
-    log.info("stopped", job=name)
 
 
 def require_topics(settings: Settings, topics: list[str]) -> None:

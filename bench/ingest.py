@@ -1,0 +1,108 @@
+"""How fast ingest drains a backlog of clicks, beside Spark's own file sink on the same records in the same run.
+
+``python -m bench.ingest`` plays a shop day into Kafka, then drains it in turn with ``bench.spark_file_sink`` and with
+``jobs.streaming.ingest``, same Spark, same cores, same records a batch. Rates are records over the seconds from the
+start of the query to its end; memory is the driver's process with all that it starts.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import datetime
+from typing import Any
+
+import click
+
+from bench.measure import Memory, fresh_stack, report
+from contracts import paths
+from contracts.command import CommandError, run
+from jobs import audit
+from jobs import hdfs as files
+from local.jobs import environment
+from local.site import ROOT
+from local.stack import Stack
+
+MAX_OFFSETS = "400000"
+
+
+def drain(stack: Stack, *command: str) -> dict[str, float]:
+    """Runs a job to its end: seconds between its log lines ``started`` and ``stopped``, and peak bytes."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", *command, "--max-offsets", MAX_OFFSETS],
+        cwd=ROOT,
+        env={**os.environ, **environment(stack.site, driver_memory="1g")},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    memory = Memory(process.pid)
+    times: dict[str, datetime] = {}
+    assert process.stderr
+    for line in process.stderr:
+        if line.startswith("{"):
+            entry: dict[str, Any] = json.loads(line)
+            times.setdefault(entry["event"], datetime.fromisoformat(entry["timestamp"]))
+    if process.wait():
+        raise CommandError(f"{command[0]} ended with exit code {process.returncode}")
+    seconds = (times["stopped"] - times["started"]).total_seconds()
+    return {"seconds": seconds, "bytes": memory.stop()}
+
+
+def fill(stack: Stack, events: int) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "generator", "--events", str(events), "--malformed-share", "0"],
+        cwd=ROOT,
+        env={**os.environ, **environment(stack.site)},
+        check=True,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+@click.command()
+@click.option("--events", default=2_200_000, show_default=True, help="Events of the day; nine in ten are clicks.")
+@click.option("--rounds", default=1, show_default=True, help="Rounds of both, in turn.")
+def main(events: int, rounds: int) -> None:
+    """Measure ingest's rate against Spark's own file sink."""
+    with fresh_stack({"kafka", "hdfs-datanode"}) as stack:
+        fill(stack, events)
+        settings = stack.settings()
+        offsets = audit.end_offsets(settings)
+        clicks = sum(end for place, end in offsets.items() if place.startswith("ecommerce-clicks"))
+        rates: dict[str, list[float]] = {"sink": [], "ingest": []}
+        memory = 0.0
+        for number in range(rounds):
+            sink = drain(stack, "bench.spark_file_sink", "--folder", f"/bench/{number}")
+            rates["sink"].append(clicks / sink["seconds"])
+            _forget(stack)
+            mine = drain(stack, "jobs.streaming.ingest", "--available-now")
+            rates["ingest"].append(sum(offsets.values()) / mine["seconds"])
+            memory = max(memory, mine["bytes"])
+            landed = audit.landed(settings, "clicks")
+            if landed.rows != landed.distinct:
+                raise CommandError(f"{landed.rows} rows for {landed.distinct} clicks")
+        best = [ours / theirs for ours, theirs in zip(rates["ingest"], rates["sink"], strict=True)]
+        report(
+            "ingest",
+            {
+                "clicks": clicks,
+                "records": sum(offsets.values()),
+                "spark_file_sink_records_per_second": round(sorted(rates["sink"])[rounds // 2]),
+                "ingest_records_per_second": round(sorted(rates["ingest"])[rounds // 2]),
+                "ratio": round(sorted(best)[rounds // 2], 2),
+                "ingest_peak_mib": round(memory / 2**20),
+                "runs": rates,
+            },
+        )
+
+
+def _forget(stack: Stack) -> None:
+    """Lets ingest begin anew."""
+    hdfs = files.client(stack.settings())
+    for folder in (paths.COMMITS, paths.STAGING, f"{paths.CHECKPOINTS}/{paths.INGEST}"):
+        files.remove(hdfs, folder)
+    for stream in ("clicks", "purchases", "inventory"):
+        files.remove(hdfs, paths.stream_folder(stream))
+
+
+if __name__ == "__main__":
+    run(main)
