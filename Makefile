@@ -19,7 +19,7 @@ PYTHON := $(VENV)/bin/python
 
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: help env install demo test lint bench local-up local-down local-status sql lock clean
+.PHONY: help env install demo test lint bench local-up local-down local-status local-env sql lock clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -52,6 +52,9 @@ local-down: env ## Stop them; ARGS=--wipe removes their data as well
 
 local-status: env ## Show them
 	@$(PYTHON) -m local status
+
+local-env: env ## Print the settings for other shells, as export lines
+	@$(PYTHON) -m local env
 
 sql: env ## A prompt on the SQL endpoint, or Q="select …" for one statement
 	@if [ -n "$${Q:-}" ]; then $(PYTHON) -m local sql -e "$$Q"; else $(PYTHON) -m local sql; fi

@@ -171,11 +171,11 @@ def main(
     bounded = events is not None or day is not None or speedup is not None
     if bounded and rate is not None:
         raise CommandError("--rate plays now; leave it out with --events, --day or --speedup, which play a day")
-    today = datetime.now(UTC)
+    now = datetime.now(UTC)
     played: date | None = None
     if bounded:
-        played = day.date() if day else today.date() - ONE_DAY
-        check_day(played, today)
+        played = day.date() if day else now.date() - ONE_DAY
+        check_day(played, now)
     config = Config(
         seed=seed,
         share=Share(replicas, replica, instance),
@@ -189,20 +189,20 @@ def main(
     metrics = Metrics()
     if metrics_port is not None:
         metrics.serve(metrics_host, metrics_port)
-    sink = CLIENTS[client](settings.kafka_bootstrap) if to == "kafka" else JsonLinesSink(to)
-    now = time.time_ns()
-    shop = Shop(config, config.start_ms) if bounded else Shop(config, now // 1_000_000, run=now)
-    log.info("opened", replica=config.share.name, day=str(played or "now"), seed=seed, to=to)
     account = Ledger(config)
-    if ledger:
-        account.write(ledger)
     with (
         stop_on_signals() as stop,
-        _progress(config.own(config.events) if bounded else None) as progress,
         _writable(ledger_ids) if ledger_ids else nullcontext() as ids_file,
     ):
+        if ledger:
+            account.write(ledger)
+        sink = CLIENTS[client](settings.kafka_bootstrap) if to == "kafka" else JsonLinesSink(to)
+        run = time.time_ns()
+        shop = Shop(config, config.start_ms) if bounded else Shop(config, run // 1_000_000, run)
         clock = _clock(shop.start, speedup) if bounded else lambda: time.time_ns() // 1_000_000
-        Player(shop, sink, account, metrics, stop, progress, clock, ledger, ids_file).run()
+        log.info("opened", replica=config.share.name, day=str(played or "now"), seed=seed, to=to)
+        with _progress(config.own(config.events) if bounded else None) as progress:
+            Player(shop, sink, account, metrics, stop, progress, clock, ledger, ids_file).run()
     log.info("closed", events=account.events, records=account.records, alerts_expected=account.alerts_expected)
 
 

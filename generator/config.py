@@ -116,10 +116,6 @@ class Config:
         """This replica's part of a figure that holds for all replicas together."""
         return total / self.share.replicas
 
-    def entropy(self, *purpose: str | int) -> int:
-        """A seed for one purpose that also tells apart every setting of the run."""
-        return entropy(repr(self), *purpose)
-
 
 def entropy(*parts: str | int) -> int:
     """A 128-bit seed from words, the same on every machine."""

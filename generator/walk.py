@@ -95,7 +95,6 @@ class Tables:
     to_cart: np.ndarray
     dwell: np.ndarray
     interest: np.ndarray
-    devices: np.ndarray
     referrers: np.ndarray
     payments: np.ndarray
     quantities: np.ndarray
@@ -107,7 +106,6 @@ class Tables:
             np.array([TRADE[name].to_cart for name in CATEGORIES]),
             np.log([DWELL_SECONDS[page] * 1000 for page in range(len(DWELL_SECONDS))]),
             cumulative(TRADE[name].interest for name in CATEGORIES),
-            np.arange(len(DEVICES)),
             cumulative(REFERRER_SHARES[name] for name in REFERRERS),
             cumulative(PAYMENT_SHARES[name] for name in PAYMENTS),
             cumulative(QUANTITY),

@@ -3,12 +3,14 @@
 import shlex
 import sys
 from datetime import timedelta
+from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.table import Table
 
 from contracts.command import CommandError, run
+from local import jobs
 from local.servers import SERVERS
 from local.site import DIRECTORY_VARIABLE
 from local.stack import Stack, install_with_progress
@@ -56,11 +58,12 @@ def status() -> None:
 
 @main.command()
 def env() -> None:
-    """Print the settings of the stack as `export` lines, for `eval "$(python -m local env)"`."""
+    """Print what jobs need as `export` lines, for `eval "$(make -s local-env)"`: settings, Spark, this Python."""
     stack = Stack()
-    for name, value in sorted(stack.settings().as_environment().items()):
+    values = {**jobs.environment(stack.site), DIRECTORY_VARIABLE: str(stack.site.directory)}
+    for name, value in sorted(values.items()):
         click.echo(f"export {name}={shlex.quote(value)}")
-    click.echo(f"export {DIRECTORY_VARIABLE}={shlex.quote(str(stack.site.directory))}")
+    click.echo(f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"')
 
 
 @main.command()

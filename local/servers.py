@@ -77,7 +77,8 @@ def jvm(
         conf = site.conf(name)
         values = {"conf": str(conf), "host": "127.0.0.1", **{key: str(v) for key, v in site.ports.as_dict().items()}}
         filled = [argument.format(**values) for argument in arguments.split()]
-        return java(classpath(conf, jars), main_class, *filled, flags=[f"-Xmx{heap}", *flags])
+        own = [f"-Xmx{heap}", f"-Djava.io.tmpdir={site.tmp}", *flags]
+        return java(classpath(conf, jars), main_class, *filled, flags=own)
 
     return command
 

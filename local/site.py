@@ -39,6 +39,10 @@ class Site:
     def logs(self) -> Path:
         return _folder(self.directory / "logs")
 
+    @property
+    def tmp(self) -> Path:
+        return _folder(self.directory / "tmp", mode=0o700)
+
     def log(self, server: str) -> Path:
         return self.logs / f"{server}.log"
 

@@ -140,6 +140,7 @@ class Stack:
         with _terminable():
             try:
                 if not self._supervisor.running():
+                    shutil.rmtree(self._site.tmp)  # of servers that were killed
                     self._supervisor.start([server.program(self._site) for server in self._servers])
                     self._site.remember()
                 with Progress("Starting the servers", [server.name for server in servers]) as progress:

@@ -56,12 +56,12 @@ def java(classpath: Sequence[Path | str], main_class: str, *arguments: str, flag
 
 
 def run_tool(site: Site, server: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
-    """Runs a program to its end, its output appended to the server's log.
+    """Runs a program to its end, its output in a log of its own beside the server's.
 
     Raises ``CommandError`` with the last lines when it fails, ``Cancelled`` when the user gave up.
     """
-    log = site.log(server)
-    with log.open("ab") as output:
+    log = site.log(f"{server}-setup")
+    with log.open("wb") as output:
         process = subprocess.Popen(
             command,
             stdout=output,

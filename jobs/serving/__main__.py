@@ -142,7 +142,7 @@ def profile(user: str, as_json: bool, settings: Settings) -> None:
         table.add_row("category", found.visit.category or "")
         table.add_row("device", found.visit.device)
         table.add_row("country", found.visit.country)
-    table.add_row("purchases", f"{found.orders:,}")
+    table.add_row("purchases", f"{found.purchases:,}")
     table.add_row("spent", f"{found.amount:,} EUR")
     if found.last_purchase:
         table.add_row("last purchase", timestamp(found.last_purchase))

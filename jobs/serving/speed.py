@@ -21,11 +21,11 @@ Row = tuple[bytes, dict[bytes, bytes]]
 
 
 class Profile(msgspec.Struct):
-    """What is known of a user: the newest click, and all purchases (``orders`` counts them)."""
+    """What is known of a user: the newest click, and all purchases."""
 
     user_id: str
     visit: Visit | None
-    orders: int
+    purchases: int
     amount: Decimal
     last_purchase: datetime | None
 
