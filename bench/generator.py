@@ -5,7 +5,6 @@ with the same producer settings. Both run in processes pinned to the same core; 
 the figures and writes build/bench/generator.json.
 """
 
-import json
 import multiprocessing
 import os
 import resource
@@ -14,14 +13,13 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 import click
 import numpy as np
 
-from contracts.command import run, with_settings
-from contracts.settings import Settings
+from bench.measure import fresh_stack, report
+from contracts.command import CommandError, run
 from generator.config import ONE_DAY, Config, Imperfections, Share
 from generator.ledger import Ledger
 from generator.metrics import Metrics
@@ -29,7 +27,6 @@ from generator.play import Player
 from generator.shop import Batch, Shop
 from generator.sinks import ConfluentSink
 
-REPORT: Final = Path("build/bench/generator.json")
 BARE_RECORDS: Final = 500_000
 """The bare producer sends the day's first so many records; keeping more in memory would measure the memory."""
 
@@ -75,26 +72,27 @@ def _measured(
 @click.command()
 @click.option("--events", default=1_000_000, show_default=True, help="Events of the day played.")
 @click.option("--rounds", default=3, show_default=True, help="Rounds of both, of which the median counts.")
-@with_settings("kafka_bootstrap")
-def main(settings: Settings, events: int, rounds: int) -> None:
+def main(events: int, rounds: int) -> None:
     """Measures the simulated shop's rate into Kafka on one core, beside the bare producer's."""
     spawn = multiprocessing.get_context("spawn")
     core = max(os.sched_getaffinity(0))
     runs: dict[str, list[dict[str, float]]] = {"model": [], "bare": []}
-    for _ in range(rounds):
-        for name, measure in (("model", _model), ("bare", _bare)):
-            results = spawn.SimpleQueue()
-            process = spawn.Process(target=_measured, args=(results, core, measure, settings.kafka_bootstrap, events))
-            process.start()
-            process.join()
-            if process.exitcode:
-                raise click.ClickException(f"the {name} run failed")
-            runs[name].append(results.get())
+    with fresh_stack({"kafka"}) as stack:
+        bootstrap = stack.settings().kafka_bootstrap
+        for _ in range(rounds):
+            for name, measure in (("model", _model), ("bare", _bare)):
+                results = spawn.SimpleQueue()
+                process = spawn.Process(target=_measured, args=(results, core, measure, bootstrap, events))
+                process.start()
+                process.join()
+                if process.exitcode:
+                    raise CommandError(f"the {name} run failed")
+                runs[name].append(results.get())
     median = {
         name: {key: statistics.median(figures[key] for figures in taken) for key in taken[0]}
         for name, taken in runs.items()
     }
-    report = {
+    figures = {
         "events": events,
         "rounds": rounds,
         "model_events_per_second": round(median["model"]["rate"]),
@@ -105,9 +103,7 @@ def main(settings: Settings, events: int, rounds: int) -> None:
         "model_peak_rss_mb": round(max(figures["rss_mb"] for figures in runs["model"])),
         "runs": runs,
     }
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(json.dumps(report, indent=1) + "\n")
-    click.echo("\n".join(f"{key:32} {value:>10,}" for key, value in report.items() if key != "runs"))
+    report("generator", figures)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 import click
+import msgspec
 import numpy as np
 from confluent_kafka import Producer
 
@@ -31,13 +32,11 @@ PRODUCT, CATEGORY = next(iter(PRODUCT_CATEGORY.items()))
 
 def probe(number: int, moment: datetime) -> tuple[str, str, bytes]:
     """(user, topic, value) of a probe: clicks and purchases in turn."""
-    import msgspec
-
     user, at = f"probe-{number}", timestamp(moment)
     base = {"event_id": str(uuid4()), "event_time": at, "user_id": user, "session_id": user}
     if number % 2:
-        click = {"page": "home", "device": "mobile", "referrer": "direct", "country": "DE"}
-        return user, CLICKS.topic, msgspec.json.encode({**base, **click})
+        home = {"page": "home", "device": "mobile", "referrer": "direct", "country": "DE"}
+        return user, CLICKS.topic, msgspec.json.encode({**base, **home})
     bought = {"order_id": user, "product_id": PRODUCT, "category": CATEGORY, "quantity": 1, "unit_price": "1.00"}
     rest = {"total": "1.00", "currency": "EUR", "payment_method": "card"}
     return user, PURCHASES.topic, msgspec.json.encode({**base, **bought, **rest})

@@ -4,6 +4,7 @@ import requests
 import tenacity
 from hdfs import HdfsError, InsecureClient
 
+from contracts.command import CommandError
 from contracts.settings import Settings
 
 
@@ -12,6 +13,17 @@ def client(settings: Settings) -> InsecureClient:
     session = requests.Session()
     session.trust_env = False  # a proxy for the internet is none for the cluster
     return InsecureClient(settings.webhdfs_url, user=settings.hdfs_user, session=session, timeout=60)
+
+
+def require(settings: Settings) -> None:
+    """Raises ``CommandError`` where WebHDFS does not answer or refuses the user; tries once, to say so at once."""
+    try:
+        client(settings).status("/")
+    except (requests.RequestException, HdfsError) as error:
+        raise CommandError(
+            f"HDFS at {settings.webhdfs_url} cannot be used ({error}); start it (make local-up) or set "
+            "ECOMMERCE_WEBHDFS_URL"
+        ) from error
 
 
 retrying = tenacity.retry(

@@ -11,12 +11,14 @@ from shutil import rmtree
 
 import jinja2
 
+from contracts.command import CommandError
 from contracts.settings import Settings
 from local.ports import HOST, Ports
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = ROOT / "local" / "servers"
 DIRECTORY_VARIABLE = "ECOMMERCE_LOCAL_DIR"
+FORBIDDEN = frozenset('%",;:\n')
 
 
 def default_directory() -> Path:
@@ -30,6 +32,12 @@ class Site:
 
     directory: Path = field(default_factory=default_directory)
     ports: Ports = field(default_factory=Ports.from_environment)
+
+    def check(self) -> None:
+        """Raises ``CommandError`` for a folder whose name has what the servers' settings take as a separator."""
+        if bad := sorted(set(str(self.directory)) & FORBIDDEN):
+            where = f"the folder {self.directory} has {' '.join(bad)} in its name"
+            raise CommandError(f"{where}, which the servers cannot take; set {DIRECTORY_VARIABLE} to another")
 
     @property
     def run(self) -> Path:

@@ -69,6 +69,7 @@ class Stack:
         Raises ``CommandError`` when one cannot; then, as after Ctrl-C, what this call started is stopped again.
         """
         servers = with_dependencies(self._servers, only)
+        self._site.check()
         if self._servers == SERVERS:
             install_with_progress()
         with self._exclusively():

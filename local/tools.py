@@ -11,7 +11,7 @@ from contracts.command import CommandError
 from local import install
 from local.site import Site
 
-LOG_LINES = 15
+LOG_LINES = 25
 cancelled = threading.Event()
 """Set when the user gives up: tools that run are then ended."""
 

@@ -168,6 +168,11 @@ def test_a_preparation_that_failed_is_made_again(tmp_path: Path) -> None:
     assert calls == ["fail", "done"]
 
 
+def test_a_folder_that_the_servers_cannot_take_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match=r"has % in its name.*ECOMMERCE_LOCAL_DIR"):
+        Stack(tmp_path / "50%", Ports()).up()
+
+
 # Supervision, with small servers instead of the real ones
 
 

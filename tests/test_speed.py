@@ -4,7 +4,7 @@ import json
 import subprocess
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -41,72 +41,69 @@ def buy(user: str, moment: datetime, **changes: Any) -> tuple[dict[str, Any], tu
     return event, (user, samples.encode(event))
 
 
-def test_revenue_counts_copies_once_and_late_purchases_apart(stack: Settings, job: Job) -> None:
-    now = datetime.now(UTC).replace(second=0) - timedelta(minutes=1)
-    before, orders_before = revenue(stack, minute_of(now))
-    _, record = buy("rev", now)
-    _, other_record = buy("rev", now + timedelta(seconds=1), quantity=3, total="29.85")
-    late_moment = now - timedelta(hours=2)
-    late, late_record = buy("rev", late_moment)
-    kafka.produce(stack, PURCHASES.topic, [record, record, other_record, late_record, late_record])
-    ok(job(*SPEED))
-    kafka.produce(stack, PURCHASES.topic, [record, late_record])
-    ok(job(*SPEED))
-    assert revenue(stack, minute_of(now)) == (before + Decimal("49.75"), orders_before + 2)
-    assert revenue(stack, minute_of(late_moment)) == (0, 0)
-    rows = hbase.attempt(
-        stack,
-        lambda c: dict(c.table(tables.REVENUE_LATE.name).scan(row_prefix=minute_of(late_moment).encode())),
+class Played(NamedTuple):
+    """What was sent in two rounds, with a run of the job after each; the revenue of ``now``'s minute before."""
+
+    now: datetime
+    late_moment: datetime
+    late: dict[str, Any]
+    before: tuple[Decimal, int]
+    alerts_before: int
+    crossing: dict[str, Any]
+
+
+def change(product: str, moment: datetime, level: int) -> tuple[str, bytes]:
+    return product, samples.encode(
+        samples.stock_change(product_id=product, event_time=moment, stock_level=level, change=-1)
     )
-    assert rows == {f"{minute_of(late_moment)}/{late['event_id']}".encode(): {b"l:amount": b"19.90"}}
+
+
+def look(moment: datetime, **fields: Any) -> tuple[str, bytes]:
+    return "order", samples.encode(samples.click(user_id="order", event_time=moment, **fields))
+
+
+@pytest.fixture(scope="module")
+def played(stack: Settings, job: Job) -> Played:
+    """Purchases with copies and a late one, stock and clicks out of order, stock that crosses its threshold."""
+    now = datetime.now(UTC).replace(second=0) - timedelta(minutes=1)
+    late_moment = now - timedelta(hours=2)
+    before, alerts_before = revenue(stack, minute_of(now)), audit.alerts(stack)
+    _, record = buy("rev", now)
+    _, other = buy("rev", now + timedelta(seconds=1), quantity=3, total="29.85")
+    late, late_record = buy("rev", late_moment)
+    crossing = samples.stock_change(product_id="P00021", event_time=now, stock_level=5, change=-1)
+    crossing_record = ("P00021", samples.encode(crossing))
+    home = {"page": "home", "product_id": None, "category": None}
+
+    kafka.produce(stack, PURCHASES.topic, [record, record, other, late_record, late_record])
+    older = now - timedelta(seconds=9)
+    kafka.produce(stack, INVENTORY.topic, [change("P00018", now, 40), change("P00018", older, 41)])
+    kafka.produce(stack, INVENTORY.topic, [crossing_record, change("P00021", now + timedelta(seconds=1), 4)])
+    kafka.produce(stack, INVENTORY.topic, [crossing_record])
+    kafka.produce(stack, CLICKS.topic, [look(now, device="tablet"), look(now - timedelta(seconds=5), device="mobile")])
+    ok(job(*SPEED))
+
+    kafka.produce(stack, PURCHASES.topic, [record, late_record])
+    kafka.produce(stack, INVENTORY.topic, [change("P00018", now - timedelta(seconds=3), 39), crossing_record])
+    kafka.produce(stack, CLICKS.topic, [look(now + timedelta(seconds=5), device="desktop", **home)])
+    ok(job(*SPEED))
+    return Played(now, late_moment, late, before, alerts_before, crossing)
+
+
+def test_revenue_counts_copies_once_and_late_purchases_apart(stack: Settings, played: Played) -> None:
+    amount, orders = played.before
+    assert revenue(stack, minute_of(played.now)) == (amount + Decimal("49.75"), orders + 2)
+    assert revenue(stack, minute_of(played.late_moment)) == (0, 0)
+    minute = minute_of(played.late_moment)
+    rows = hbase.attempt(stack, lambda c: dict(c.table(tables.REVENUE_LATE.name).scan(row_prefix=minute.encode())))
+    assert rows == {f"{minute}/{played.late['event_id']}".encode(): {b"l:amount": b"19.90"}}
     profile = hbase.attempt(stack, lambda c: c.table(tables.USER_PROFILES.name).row(b"rev"))
     [spent] = [json.loads(value) for column, value in profile.items() if column.startswith(b"p:")]
     assert (spent["orders"], spent["amount"]) == (3, "69.65")
 
 
-@pytest.mark.parametrize("point", ["counted-without-progress", "counted-with-progress"])
-def test_a_kill_around_the_writes_changes_no_value(stack: Settings, job: Job, point: str) -> None:
-    now = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(seconds=30)
-    minute = minute_of(now)
-    before, orders_before = revenue(stack, minute)
-    records = [buy(f"k{number}", now + timedelta(milliseconds=number))[1] for number in range(200)]
-    kafka.produce(stack, PURCHASES.topic, records)
-    crashed = job(*SPEED, CRASH_AT=point, **CRASHING)
-    assert crashed.returncode == 1, f"a task was to die at {point}"
-    ok(job(*SPEED))
-    assert revenue(stack, minute) == (before + 200 * Decimal("19.90"), orders_before + 200)
-
-
-def test_a_replay_from_the_beginning_changes_nothing(stack: Settings, job: Job) -> None:
-    ok(job(*SPEED))
-    before = snapshot(stack)
-    alerts = len(kafka.consume(stack, topics.ALERTS))
-    files.remove(files.client(stack), f"{paths.CHECKPOINTS}/{paths.SPEED}")
-    ok(job(*SPEED))
-    assert snapshot(stack) == before
-    assert len(kafka.consume(stack, topics.ALERTS)) == alerts
-
-
-def test_the_newest_stock_and_profile_stay_whatever_the_order(stack: Settings, job: Job) -> None:
-    now = datetime.now(UTC) - timedelta(minutes=1)
-    product, other = "P00018", "P00019"
-
-    def change(moment: datetime, level: int, of: str = product) -> tuple[str, bytes]:
-        return of, samples.encode(samples.stock_change(product_id=of, event_time=moment, stock_level=level, change=-1))
-
-    def look(moment: datetime, **fields: Any) -> tuple[str, bytes]:
-        return "order", samples.encode(samples.click(user_id="order", event_time=moment, **fields))
-
-    home = {"page": "home", "product_id": None, "category": None}
-    kafka.produce(
-        stack, INVENTORY.topic, [change(now, 40), change(now - timedelta(seconds=9), 41), change(now, 9, other)]
-    )
-    kafka.produce(stack, CLICKS.topic, [look(now, device="tablet"), look(now - timedelta(seconds=5), device="mobile")])
-    ok(job(*SPEED))
-    kafka.produce(stack, INVENTORY.topic, [change(now - timedelta(seconds=3), 40)])
-    kafka.produce(stack, CLICKS.topic, [look(now + timedelta(seconds=5), device="desktop", **home)])
-    ok(job(*SPEED))
-    row = hbase.attempt(stack, lambda c: c.table(tables.STOCK.name).row(f"{product}/north".encode()))
+def test_the_newest_stock_and_profile_stay_whatever_the_order(stack: Settings, played: Played) -> None:
+    row = hbase.attempt(stack, lambda c: c.table(tables.STOCK.name).row(b"P00018/north"))
     [stock] = [json.loads(value) for value in row.values()]
     assert (stock["level"], stock["threshold"]) == (40, 5)
     profile = hbase.attempt(stack, lambda c: c.table(tables.USER_PROFILES.name).row(b"order"))
@@ -115,27 +112,40 @@ def test_the_newest_stock_and_profile_stay_whatever_the_order(stack: Settings, j
     assert visit["category"] == samples.click()["category"], "the last category looked at is kept"
 
 
-def test_an_alert_is_raised_once_when_stock_crosses_its_threshold(stack: Settings, job: Job) -> None:
-    now = datetime.now(UTC) - timedelta(seconds=20)
-    before = audit.alerts(stack)
-    crossing = samples.stock_change(product_id="P00021", event_time=now, stock_level=5, change=-1)
-    below = samples.stock_change(product_id="P00021", event_time=now + timedelta(seconds=1), stock_level=4, change=-1)
-    records = [("P00021", samples.encode(event)) for event in (crossing, below, crossing)]
-    kafka.produce(stack, INVENTORY.topic, records)
-    ok(job(*SPEED))
-    kafka.produce(stack, INVENTORY.topic, records[:1])
-    ok(job(*SPEED))
-    assert audit.alerts(stack) == before + 1
+def test_an_alert_is_raised_once_when_stock_crosses_its_threshold(stack: Settings, played: Played) -> None:
+    assert audit.alerts(stack) == played.alerts_before + 1
     sent = [json.loads(record.value) for record in kafka.consume(stack, topics.ALERTS)]
-    [alert] = [alert for alert in sent if alert["event_id"] == crossing["event_id"]]
+    [alert] = [alert for alert in sent if alert["event_id"] == played.crossing["event_id"]]
     assert alert == {
-        "event_id": crossing["event_id"],
-        "event_time": timestamp(now),
+        "event_id": played.crossing["event_id"],
+        "event_time": timestamp(played.now),
         "product_id": "P00021",
         "warehouse": "north",
         "stock_level": 5,
         "critical_threshold": 5,
     }
+
+
+def test_a_kill_around_the_writes_changes_no_value(stack: Settings, job: Job) -> None:
+    now = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(seconds=30)
+    minute = minute_of(now)
+    before, orders_before = revenue(stack, minute)
+    for point in ("counted-without-progress", "counted-with-progress"):
+        kafka.produce(stack, PURCHASES.topic, [buy(f"k{number}", now)[1] for number in range(200)])
+        crashed = job(*SPEED, CRASH_AT=point, **CRASHING)
+        assert crashed.returncode == 1, f"a task was to die at {point}"
+    ok(job(*SPEED))
+    assert revenue(stack, minute) == (before + 400 * Decimal("19.90"), orders_before + 400)
+
+
+def test_a_replay_from_the_beginning_changes_nothing(stack: Settings, played: Played, job: Job) -> None:
+    before = snapshot(stack)
+    assert all(before[table.name] for table in (tables.REVENUE_BY_MINUTE, tables.STOCK, tables.STOCK_ALERTS))
+    alerts = len(kafka.consume(stack, topics.ALERTS))
+    files.remove(files.client(stack), f"{paths.CHECKPOINTS}/{paths.SPEED}")
+    ok(job(*SPEED))
+    assert snapshot(stack) == before
+    assert len(kafka.consume(stack, topics.ALERTS)) == alerts
 
 
 def test_hbase_out_of_reach_is_one_sentence(job: Job) -> None:

@@ -3,11 +3,9 @@
 import click
 import msgspec
 import structlog
-from hdfs import HdfsError
 from pyspark.sql import DataFrame
-from requests import RequestException
 
-from contracts.command import CommandError, run, with_settings
+from contracts.command import run, with_settings
 from contracts.events import STREAMS
 from contracts.paths import INGEST
 from contracts.settings import Settings
@@ -69,10 +67,8 @@ def main(settings: Settings, streaming: StreamingSettings) -> None:
     """
 
     def handler(run_id: str) -> Ingest:
-        try:
-            return Ingest(settings, streaming, run_id)
-        except (RequestException, HdfsError) as error:
-            raise CommandError(f"HDFS at {settings.webhdfs_url} cannot be used: {error}") from error
+        files.require(settings)
+        return Ingest(settings, streaming, run_id)
 
     run_query(INGEST, settings, streaming, [stream.topic for stream in STREAMS], handler)
 

@@ -1,0 +1,29 @@
+"""``python -m bench`` (``make bench``): every measurement in turn; results under build/bench, one JSON each."""
+
+import subprocess
+import sys
+
+import click
+
+from contracts.command import CommandError, run
+
+ALL = {
+    "generator": ["bench.generator"],
+    "ingest": ["bench.ingest"],
+    "speed": ["bench.speed"],
+    "speed-with-ingest": ["bench.speed", "--with-ingest"],
+    "demo": ["bench.demo"],
+}
+
+
+@click.command()
+@click.argument("names", nargs=-1, type=click.Choice(list(ALL)), metavar="[NAME]...")
+def main(names: tuple[str, ...]) -> None:
+    """Measure all, or the named: generator, ingest, speed, speed-with-ingest, demo."""
+    for name in names or ALL:
+        if code := subprocess.run([sys.executable, "-m", *ALL[name]]).returncode:
+            raise CommandError(f"the benchmark {name} ended with exit code {code}")
+
+
+if __name__ == "__main__":
+    run(main)
