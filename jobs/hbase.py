@@ -44,7 +44,7 @@ def attempt(settings: Settings, work: Callable[[happybase.Connection], Result], 
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(PASSING),
         stop=tenacity.stop_after_delay(seconds),
-        wait=tenacity.wait_exponential_jitter(initial=0.2, max=5),
+        wait=tenacity.wait_exponential_jitter(multiplier=0.2, max=5),
         reraise=True,
     )
     return retrying(once)

@@ -29,7 +29,7 @@ def require(settings: Settings) -> None:
 retrying = tenacity.retry(
     retry=tenacity.retry_if_exception_type((requests.ConnectionError, requests.Timeout)),
     stop=tenacity.stop_after_delay(120),
-    wait=tenacity.wait_exponential_jitter(initial=0.2, max=5),
+    wait=tenacity.wait_exponential_jitter(multiplier=0.2, max=5),
     reraise=True,
 )
 
