@@ -5,8 +5,9 @@
 
 import io
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -23,6 +24,7 @@ from contracts.events import BY_NAME, STREAMS
 from contracts.settings import Settings
 from jobs import hbase
 from jobs import hdfs as files
+from jobs.serving import speed
 from jobs.streaming.commits import Commit, CommitLog
 from jobs.streaming.views import Progress, Revenue
 
@@ -126,19 +128,19 @@ def ingest_offsets(settings: Settings) -> dict[str, int]:
     return {place: state.end for place, state in committed(settings).partitions.items()}
 
 
-def speed_revenue(settings: Settings, date: str) -> tuple[Decimal, Decimal, int]:
-    """The speed layer's revenue of a day (``YYYY-MM-DD``): on time, late, and how many were late. EUR."""
-    day = date.replace("-", "")
-    on_time = sum(
-        (
-            msgspec.json.decode(value, type=Revenue).amount
-            for _, cells in _scan(settings, tables.REVENUE_BY_MINUTE, day)
-            for value in cells.values()
-        ),
-        Decimal("0.00"),
+def speed_revenue(settings: Settings, day: date) -> tuple[Revenue, Revenue]:
+    """The speed layer's revenue (EUR) and purchases of a UTC day: on time, and late."""
+    start = datetime.combine(day, time(), UTC)
+    end = start + timedelta(days=1)
+    return (
+        _sum(speed.revenue(settings, start, end).values()),
+        _sum(speed.late_revenue(settings, start, end).values()),
     )
-    late = [Decimal(cells[b"l:amount"].decode()) for _, cells in _scan(settings, tables.REVENUE_LATE, day)]
-    return on_time, sum(late, Decimal("0.00")), len(late)
+
+
+def _sum(parts: Iterable[Revenue]) -> Revenue:
+    found = list(parts)
+    return Revenue(sum((part.amount for part in found), Decimal("0.00")), sum(part.orders for part in found))
 
 
 def alerts(settings: Settings) -> int:
@@ -146,11 +148,8 @@ def alerts(settings: Settings) -> int:
     return sum(1 for _ in _scan(settings, tables.STOCK_ALERTS))
 
 
-def _scan(settings: Settings, table: tables.HBaseTable, prefix: str = "") -> list[tuple[bytes, dict[bytes, bytes]]]:
-    return hbase.attempt(
-        settings,
-        lambda connection: list(connection.table(table.name).scan(row_prefix=prefix.encode() or None, batch_size=1000)),
-    )
+def _scan(settings: Settings, table: tables.HBaseTable) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    return hbase.attempt(settings, lambda connection: list(connection.table(table.name).scan()))
 
 
 @click.command()

@@ -159,7 +159,7 @@ class Demo:
         landed = {stream.name: audit.landed(self.settings, stream.name) for stream in STREAMS}
         totals = audit.committed(self.settings).totals
         letters = audit.dead_letters(self.settings)
-        on_time, late, late_orders = audit.speed_revenue(self.settings, f"{self.day}")
+        on_time, late = audit.speed_revenue(self.settings, self.day)
         summary: dict[str, Any] = {
             "day": f"{self.day}",
             "seed": self.seed,
@@ -172,9 +172,9 @@ class Demo:
             "revenue": {
                 "truth": ledger["revenue"]["total"],
                 "batch": marts["revenue_daily"][0]["revenue"],
-                "speed": str(on_time + late),
-                "late": str(late),
-                "late_orders": late_orders,
+                "speed": str(on_time.amount + late.amount),
+                "late": str(late.amount),
+                "late_orders": late.orders,
             },
             "alerts": {"expected": ledger["alerts_expected"], "raised": audit.alerts(self.settings)},
         }

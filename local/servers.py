@@ -30,6 +30,8 @@ class Server:
     ready: Step
     after: tuple[str, ...] = ()
     """Servers that must be ready before it starts."""
+    beside: tuple[str, ...] = ()
+    """Servers that it needs as well, but starts without: it waits for them itself."""
     before: Step | None = None
     """Runs before its start: formats, creates."""
     then: Step | None = None
@@ -201,6 +203,7 @@ SERVERS = (
         conf=("hbase", "hadoop"),
         ports=("hbase_master", "hbase_master_ui"),
         after=("zookeeper", "hdfs-datanode"),
+        beside=("hbase-regionserver",),
         ready=ready.hbase_master,
         ui="hbase_master_ui",
     ),
@@ -210,6 +213,7 @@ SERVERS = (
         conf=("hbase", "hadoop"),
         ports=("hbase_regionserver", "hbase_regionserver_ui"),
         after=("zookeeper", "hdfs-datanode"),
+        beside=("hbase-master",),
         ready=ready.hbase_regionserver,
         ui="hbase_regionserver_ui",
     ),
@@ -225,6 +229,7 @@ SERVERS = (
         conf=("hbase", "hadoop"),
         ports=("hbase_thrift",),
         after=("zookeeper", "hdfs-datanode"),
+        beside=("hbase-master", "hbase-regionserver"),
         ready=ready.hbase_thrift,
         then=prepare.create_tables,
     ),
@@ -280,5 +285,5 @@ def with_dependencies(servers: Sequence[Server], names: set[str] | None) -> list
             raise CommandError(f"unknown server {name!r}; known are {', '.join(by_name)}")
         if name not in wanted:
             wanted.add(name)
-            queue.extend(by_name[name].after)
+            queue += [*by_name[name].after, *by_name[name].beside]
     return [server for server in servers if server.name in wanted]

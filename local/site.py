@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -34,10 +35,12 @@ class Site:
     ports: Ports = field(default_factory=Ports.from_environment)
 
     def check(self) -> None:
-        """Raises ``CommandError`` for a folder whose name has what the servers' settings take as a separator."""
-        if bad := sorted(set(str(self.directory)) & FORBIDDEN):
-            where = f"the folder {self.directory} has {' '.join(bad)} in its name"
-            raise CommandError(f"{where}, which the servers cannot take; set {DIRECTORY_VARIABLE} to another")
+        """Raises ``CommandError`` for a folder that the servers cannot take: HDFS fails on a space or an umlaut."""
+        if not re.fullmatch(r"[A-Za-z0-9_./+@=-]+", str(self.directory)):
+            raise CommandError(
+                f"the servers cannot keep their data in {str(self.directory)!r}, whose name has more than letters, "
+                f"digits and _./+@=-; set {DIRECTORY_VARIABLE} to another folder"
+            )
 
     @property
     def run(self) -> Path:
@@ -110,7 +113,6 @@ class Site:
             "host": HOST,
             "ports": self.ports,
             "directory": self.directory,
-            "directory_uri": self.directory.as_uri(),
             "data": self.data(server),
             "hdfs_user": self.settings().hdfs_user,
             "password": partial(self.password),

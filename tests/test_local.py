@@ -94,6 +94,7 @@ def test_a_server_brings_what_it_needs() -> None:
         "hdfs-namenode",
         "hdfs-datanode",
     ]
+    assert {"hbase-master", "hbase-regionserver"} < {s.name for s in with_dependencies(SERVERS, {"hbase-thrift"})}
     assert not any(server.on_request for server in with_dependencies(SERVERS, None))
     with pytest.raises(CommandError, match="unknown server 'oracle'"):
         with_dependencies(SERVERS, {"oracle"})
@@ -169,8 +170,9 @@ def test_a_preparation_that_failed_is_made_again(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_the_servers_cannot_take_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match=r"has % in its name.*ECOMMERCE_LOCAL_DIR"):
-        Stack(tmp_path / "50%", Ports()).up()
+    for name in ("50%", "two words", "größer"):
+        with pytest.raises(CommandError, match=r"cannot keep their data in .*ECOMMERCE_LOCAL_DIR"):
+            Stack(tmp_path / name, Ports()).up()
 
 
 # Supervision, with small servers instead of the real ones

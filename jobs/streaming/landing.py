@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
@@ -162,15 +163,17 @@ class _Partition:
         """Stages a Parquet file for each hour of event time."""
         millis = table["event_time"].cast(pa.timestamp("ms")).cast(pa.int64()).to_numpy()
         hours = millis // HOUR_MS
-        written = []
-        for hour in np.unique(hours):
-            rows = table if (hours == hour).all() else table.filter(pa.array(hours == hour))
-            folder = paths.hour_folder(self._stream, datetime.fromtimestamp(int(hour) * HOUR_MS / 1000, UTC))
-            name = f"part-{self._number:05d}-{self._start}-{self._end - 1}.parquet"
-            staged = f"{self._landing.staging}/{self._name.replace('/', '-')}-{hour}-{uuid4().hex}.parquet"
-            files.write(self._hdfs, staged, parquet(rows))
-            written.append(LandedFile(staged, f"{folder}/{name}", rows.num_rows))
-        return written
+        unique = np.unique(hours).tolist()
+        with ThreadPoolExecutor(4) as pool:
+            return list(pool.map(lambda hour: self._write_hour(table.filter(pa.array(hours == hour)), hour), unique))
+
+    def _write_hour(self, rows: pa.Table, hour: int) -> LandedFile:
+        """Stages the rows of an hour (counted since 1970)."""
+        folder = paths.hour_folder(self._stream, datetime.fromtimestamp(hour * HOUR_MS / 1000, UTC))
+        name = f"part-{self._number:05d}-{self._start}-{self._end - 1}.parquet"
+        staged = f"{self._landing.staging}/{self._name.replace('/', '-')}-{hour}-{uuid4().hex}.parquet"
+        files.write(self._hdfs, staged, parquet(rows))
+        return LandedFile(staged, f"{folder}/{name}", rows.num_rows)
 
 
 def parquet(table: pa.Table) -> bytes:

@@ -92,6 +92,10 @@ def spark_session(app_name: str, settings: Settings) -> SparkSession:
     return (
         SparkSession.builder.appName(app_name)
         .config("spark.hadoop.fs.defaultFS", settings.hdfs_uri)
+        # HDFS waits 400 ms by default before it asks again whether a file's last block is reported, longer than the
+        # rest of a small batch takes; asked sooner and oftener it waits as long in all.
+        .config("spark.hadoop.dfs.client.block.write.locateFollowingBlock.initial.delay.ms", "5")
+        .config("spark.hadoop.dfs.client.block.write.locateFollowingBlock.retries", "12")
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.sql.execution.arrow.maxRecordsPerBatch", "10000")
         # Neither job keeps state in Spark; an operator that does must not hold it on the heap.
