@@ -209,7 +209,7 @@ SERVERS = (
     ),
     Server(
         name="hbase-regionserver",
-        command=jvm("hbase-regionserver", "hbase", f"{_HBASE}.regionserver.HRegionServer", "start", heap="384m"),
+        command=jvm("hbase-regionserver", "hbase", f"{_HBASE}.regionserver.HRegionServer", "start", heap="768m"),
         conf=("hbase", "hadoop"),
         ports=("hbase_regionserver", "hbase_regionserver_ui"),
         after=("zookeeper", "hdfs-datanode"),
@@ -267,7 +267,7 @@ SERVERS = (
         environment=lambda _: {"SPARK_LOCAL_IP": "127.0.0.1"},  # what its web pages are bound to
     ),
     job(paths.INGEST),
-    job(paths.SPEED, "hbase-thrift"),
+    job(paths.SPEED, "hbase-thrift", "hbase-master", "hbase-regionserver"),
 )
 
 
