@@ -1,5 +1,7 @@
 """Lands the three streams from Kafka as Parquet on HDFS, exactly once for every reader (see ``commits.py``)."""
 
+import time
+
 import click
 import msgspec
 import structlog
@@ -31,14 +33,24 @@ class Ingest:
         sequence = self._last.sequence + 1
         staging = self._log.staging_folder(sequence)
         landing = Landing(self._settings, self._streaming.watermark, self._run_id, staging, self._last.partitions)
+        began = time.monotonic()
         rows = records.mapInArrow(landing, "summary BINARY").collect()
+        staged = time.monotonic()
         summaries = [msgspec.json.decode(bytes(row.summary), type=Summary) for row in rows]
         if any(summary.state.end > self._end(summary.partition) for summary in summaries):
             commit = next_commit(self._last, summaries)
             self._log.append(commit)
             self._log.publish(commit)
             self._last = commit
-            log.info("committed", sequence=sequence, files=len(commit.files), totals=msgspec.to_builtins(commit.totals))
+            log.info(
+                "committed",
+                sequence=sequence,
+                files=len(commit.files),
+                rows=sum(file.rows for file in commit.files),
+                stage_seconds=round(staged - began, 2),
+                publish_seconds=round(time.monotonic() - staged, 2),
+                totals=msgspec.to_builtins(commit.totals),
+            )
 
     def _end(self, partition: str) -> int:
         state = self._last.partitions.get(partition)

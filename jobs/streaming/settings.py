@@ -118,6 +118,8 @@ def kafka_stream(spark: SparkSession, settings: Settings, topics: list[str], max
         .option("subscribe", ",".join(topics))
         .option("startingOffsets", "earliest")
         .option("maxOffsetsPerTrigger", max_offsets)
+        .option("kafka.max.poll.records", 10_000)
+        .option("kafka.max.partition.fetch.bytes", 8 * 1024 * 1024)
         .load()
         .select("topic", "partition", "offset", "timestamp", "value")
     )
