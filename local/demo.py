@@ -8,6 +8,7 @@ nothing counted twice.
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -43,10 +44,10 @@ NEWEST_ALERTS = 5
 class Demo:
     """One run. ``seconds`` has the time of each phase."""
 
-    def __init__(self, day: date, events: int, seed: int, console: Console) -> None:
-        self.day, self.events, self.seed, self.console = day, events, seed, console
+    def __init__(self, day: date, events: int, seed: int, folder: Path, console: Console) -> None:
+        self.day, self.events, self.seed, self.folder, self.console = day, events, seed, folder, console
         self.seconds: dict[str, float] = {}
-        self.stack = Stack(FOLDER / "stack")
+        self.stack = Stack(folder / "stack")
         self.settings: Settings = self.stack.settings()
 
     @contextmanager
@@ -59,7 +60,7 @@ class Demo:
 
     def play(self) -> report.Report:
         """All phases; returns what there is to show."""
-        FOLDER.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         with self.phase("servers"):
             self.stack.down(wipe=True)
             database = _Background(self._prepare_airflow)
@@ -79,16 +80,16 @@ class Demo:
         return shown
 
     def _airflow(self) -> dict[str, str]:
-        return {**os.environ, **jobs.environment(self.stack.site), **airflow.environment(FOLDER / "airflow")}
+        return {**os.environ, **jobs.environment(self.stack.site), **airflow.environment(self.folder / "airflow")}
 
     def _prepare_airflow(self) -> None:
-        with (FOLDER / "airflow-migrate.log").open("w") as log:
+        with (self.folder / "airflow-migrate.log").open("w") as log:
             airflow.migrate(self._airflow(), lambda line: print(line, file=log))
 
     def _generate(self) -> dict[str, Any]:
-        ledger = FOLDER / "ledger.json"
+        ledger = self.folder / "ledger.json"
         arguments = ["--day", f"{self.day}", "--events", f"{self.events}", "--seed", f"{self.seed}"]
-        with (FOLDER / "generator.log").open("w") as log:
+        with (self.folder / "generator.log").open("w") as log:
             result = subprocess.run(
                 [sys.executable, "-m", "generator", *arguments, "--ledger", str(ledger)],
                 cwd=ROOT,
@@ -124,7 +125,7 @@ class Demo:
     def _run_dag(self) -> None:
         """The real DAG by Airflow itself; a line for each task as it ends."""
         lines = TaskLines()
-        with (FOLDER / "airflow.log").open("w") as log:
+        with (self.folder / "airflow.log").open("w") as log:
 
             def on_line(line: str) -> None:
                 print(line, file=log, flush=True)
@@ -145,7 +146,7 @@ class Demo:
 
     def _fetch_exports(self) -> dict[str, list[report.Row]]:
         """Copies the day's CSVs out of HDFS and reads them."""
-        hdfs, folder = files.client(self.settings), FOLDER / "csv"
+        hdfs, folder = files.client(self.settings), self.folder / "csv"
         folder.mkdir(exist_ok=True)
         exported = paths.export_folder(f"{self.day}")
         marts = {}
@@ -275,15 +276,22 @@ def _keep_up(demo: Demo, console: Console) -> None:
     help="About how many events the day has.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Another seed, another day.")
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=FOLDER,
+    help="Where results, logs and the servers' data go.  [default: build/demo]",
+)
 @click.option("--keep", is_flag=True, envvar="KEEP", show_envvar=True, help="Leave the servers and jobs up.")
-def main(day: datetime | None, events: int, seed: int, keep: bool) -> None:
+def main(day: datetime | None, events: int, seed: int, folder: Path, keep: bool) -> None:
     """Play a simulated shop day through the whole pipeline on real servers, and count what came out.
 
     Exit code 0 only if nothing was lost and nothing counted twice. Results are in build/demo.
     """
     console = Console(width=None if sys.stdout.isatty() else 100)
     chosen = day.date() if day else (datetime.now(UTC) - timedelta(days=1)).date()
-    demo = Demo(chosen, events, seed, console)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: with nothing left running
+    demo = Demo(chosen, events, seed, folder.resolve(), console)
     finished = False
     try:
         shown = demo.play()
@@ -291,10 +299,10 @@ def main(day: datetime | None, events: int, seed: int, keep: bool) -> None:
     finally:
         if not (keep and finished):
             demo.stack.down()
-    (FOLDER / "summary.json").write_text(json.dumps(shown.summary, indent=2) + "\n")
-    report.write_page(FOLDER / "report.html", shown)
+    (folder / "summary.json").write_text(json.dumps(shown.summary, indent=2) + "\n")
+    report.write_page(folder / "report.html", shown)
     report.show(console, shown)
-    relative = os.path.relpath(FOLDER, Path.cwd())
+    relative = os.path.relpath(folder, Path.cwd())
     console.print(
         f"\nThe same as a page: {relative}/report.html; figures: {relative}/summary.json; CSVs: {relative}/csv"
     )
