@@ -272,7 +272,8 @@ SPEED_PROGRESS: Final = HBaseTable(
     "speed_progress",
     VERSIONED,
     "topic",
-    "{end, newest_ms}: up to which offset a partition is counted, and the newest event time there.",
+    "{end, newest_ms, topic_id}: up to which offset a partition is counted, the newest event time there, and the id "
+    "that Kafka gave the topic.",
 )
 HBASE_TABLES: Final = (
     REVENUE_BY_MINUTE,

@@ -1,5 +1,6 @@
 """The real servers behind the integration tests: one stack a session, fresh, on ports and folders of its own."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from contracts.settings import Settings
 from local.ports import OFFSET_VARIABLE, Ports
 from local.stack import Stack
 
+logging.getLogger("py4j").setLevel(logging.ERROR)  # it says goodbye after pytest has closed its streams
 ROOT = Path(__file__).parents[1]
 PORT_OFFSET = "10000"
 

@@ -18,11 +18,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from contracts import paths, tables, topics
-from contracts.events import CLICKS, MAX_EVENT_BYTES, PURCHASES
+from contracts.command import CommandError
+from contracts.events import CLICKS, MAX_EVENT_BYTES, PURCHASES, STREAMS
 from contracts.settings import Settings
 from jobs import audit
 from jobs import hdfs as files
 from jobs.streaming.commits import Commit, CommitLog, ConcurrentWriter
+from jobs.streaming.ingest import require_same_topics
+from jobs.streaming.query import require_topics
 from local.stack import Stack
 from tests import kafka, samples
 from tests.conftest import ROOT, job_environment
@@ -210,6 +213,14 @@ def test_of_two_writers_one_is_refused(stack: Settings) -> None:
     one.append(Commit(1))
     with pytest.raises(ConcurrentWriter, match="two jobs write the same streams"):
         other.append(Commit(1, totals={"x": audit.committed(stack).totals.popitem()[1]}))
+
+
+def test_a_topic_created_anew_is_told_from_the_one_that_was_landed(stack: Settings) -> None:
+    ids = require_topics(stack, [stream.topic for stream in STREAMS])
+    assert len(set(ids.values())) == len(STREAMS)
+    require_same_topics(Commit(1, ids), ids)
+    with pytest.raises(CommandError, match="ecommerce-clicks is not the one that was landed so far"):
+        require_same_topics(Commit(1, {**ids, CLICKS.topic: "another"}), ids)
 
 
 @pytest.mark.parametrize(

@@ -65,9 +65,10 @@ class Counts(msgspec.Struct):
 
 
 class Commit(msgspec.Struct):
-    """The state after a batch. ``partitions`` are keyed ``topic/partition``, ``totals`` by topic."""
+    """The state after a batch. ``partitions`` are keyed ``topic/partition``, ``topic_ids`` and ``totals`` by topic."""
 
     sequence: int = 0
+    topic_ids: dict[str, str] = {}
     files: list[LandedFile] = []
     partitions: dict[str, PartitionState] = {}
     totals: dict[str, Counts] = {}

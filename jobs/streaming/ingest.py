@@ -7,7 +7,8 @@ import msgspec
 import structlog
 from pyspark.sql import DataFrame
 
-from contracts.command import run, with_settings
+from contracts import paths
+from contracts.command import CommandError, run, with_settings
 from contracts.events import STREAMS
 from contracts.paths import INGEST
 from contracts.settings import Settings
@@ -23,10 +24,14 @@ log = structlog.get_logger()
 class Ingest:
     """Commits one micro-batch after the other."""
 
-    def __init__(self, settings: Settings, streaming: StreamingSettings, run_id: str) -> None:
+    def __init__(
+        self, settings: Settings, streaming: StreamingSettings, run_id: str, topic_ids: dict[str, str]
+    ) -> None:
         self._settings, self._streaming, self._run_id = settings, streaming, run_id
         self._log = CommitLog(files.client(settings), INGEST)
         self._last = self._log.recover()
+        require_same_topics(self._last, topic_ids)
+        self._last.topic_ids = topic_ids
 
     def __call__(self, records: DataFrame, _: int) -> None:
         """For ``foreachBatch``: stage, commit, publish. What is landed already is left out by its offset."""
@@ -65,7 +70,17 @@ def next_commit(last: Commit, summaries: list[Summary]) -> Commit:
         partitions[summary.partition] = summary.state
         totals[topic] = totals.get(topic, Counts()).plus(summary.counts)
     landed = [file for summary in summaries for file in summary.files]
-    return Commit(last.sequence + 1, landed, partitions, totals)
+    return Commit(last.sequence + 1, last.topic_ids, landed, partitions, totals)
+
+
+def require_same_topics(last: Commit, topic_ids: dict[str, str]) -> None:
+    """Raises :class:`CommandError` where a topic was created anew: its records would pass for landed ones."""
+    for topic, known in last.topic_ids.items():
+        if topic_ids.get(topic, known) != known:
+            raise CommandError(
+                f"topic {topic} is not the one that was landed so far: it was created anew, its offsets begin again; "
+                f"to land it from its beginning, remove {paths.COMMITS}/{INGEST} and the checkpoint"
+            )
 
 
 @click.command()
@@ -78,9 +93,9 @@ def main(settings: Settings, streaming: StreamingSettings) -> None:
     letters with the reason; copies of an event are dropped within the watermark.
     """
 
-    def handler(run_id: str) -> Ingest:
+    def handler(run_id: str, topic_ids: dict[str, str]) -> Ingest:
         files.require(settings)
-        return Ingest(settings, streaming, run_id)
+        return Ingest(settings, streaming, run_id, topic_ids)
 
     run_query(INGEST, settings, streaming, [stream.topic for stream in STREAMS], handler)
 

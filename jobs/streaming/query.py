@@ -9,7 +9,7 @@ from contextlib import suppress
 from uuid import uuid4
 
 import structlog
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
@@ -29,17 +29,17 @@ def run_query(
     settings: Settings,
     streaming: StreamingSettings,
     topics: list[str],
-    make_handler: Callable[[str], BatchHandler],
+    make_handler: Callable[[str, dict[str, str]], BatchHandler],
 ) -> None:
     """Feeds the topics' micro-batches to a handler. SIGTERM and Ctrl-C end it after the batch in hand.
 
-    ``make_handler`` gets a name for this run. Raises :class:`CommandError` when a server cannot be reached or the
-    query fails: an error swallowed here would end a driver as COMPLETED.
+    ``make_handler`` gets a name for this run and the topics' ids. Raises :class:`CommandError` when a server cannot be
+    reached or the query fails: an error swallowed here would end a driver as COMPLETED.
     """
-    require_topics(settings, topics)
+    topic_ids = require_topics(settings, topics)
     require_hdfs(settings)
     run_id = uuid4().hex[:12]
-    handler = make_handler(run_id)
+    handler = make_handler(run_id, topic_ids)
     spark = spark_session(f"ecommerce-{name}", settings)
     stopping = threading.Event()
     idle = threading.Lock()
@@ -79,17 +79,23 @@ def run_query(
             spark.stop()
 
 
-def require_topics(settings: Settings, topics: list[str]) -> None:
-    """Raises :class:`CommandError` where Kafka does not answer or a topic is missing."""
+def require_topics(settings: Settings, topics: list[str]) -> dict[str, str]:
+    """The topics' ids, which tell a topic from one of the same name created later.
+
+    Raises :class:`CommandError` where Kafka does not answer or a topic is missing.
+    """
     try:
-        known = AdminClient({"bootstrap.servers": settings.kafka_bootstrap}).list_topics(timeout=15).topics
+        admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap, "log_level": 0})
+        known = admin.list_topics(timeout=15).topics
+        if missing := [topic for topic in topics if topic not in known]:
+            raise CommandError(f"Kafka at {settings.kafka_bootstrap} has no topic {missing[0]}; create it first")
+        described = admin.describe_topics(TopicCollection(topics), request_timeout=15)
+        return {topic: str(future.result().topic_id) for topic, future in described.items()}
     except KafkaException as error:
         raise CommandError(
             f"Kafka at {settings.kafka_bootstrap} cannot be reached ({error.args[0].str()}); "
             "start it (make local-up) or set ECOMMERCE_KAFKA_BOOTSTRAP"
         ) from error
-    if missing := [topic for topic in topics if topic not in known]:
-        raise CommandError(f"Kafka at {settings.kafka_bootstrap} has no topic {missing[0]}; create it first")
 
 
 def require_hdfs(settings: Settings) -> None:

@@ -1,5 +1,7 @@
 """Keeps HBase current with the three streams: revenue by minute, stock, profiles and alerts (see ``views.py``)."""
 
+from functools import partial
+
 import click
 import msgspec
 import structlog
@@ -28,9 +30,8 @@ def main(settings: Settings, streaming: StreamingSettings) -> None:
     of revenue_by_minute and recorded in revenue_late.
     """
     require_tables(settings)
-    views = Views(settings, streaming.watermark)
 
-    def update(records: DataFrame, batch: int) -> None:
+    def update(views: Views, records: DataFrame, batch: int) -> None:
         rows = records.mapInArrow(views, "summary BINARY").collect()
         summaries = [msgspec.json.decode(bytes(row.summary), type=Summary) for row in rows]
         log.info(
@@ -42,8 +43,8 @@ def main(settings: Settings, streaming: StreamingSettings) -> None:
             },
         )
 
-    def handler(_: str) -> BatchHandler:
-        return update
+    def handler(_: str, topic_ids: dict[str, str]) -> BatchHandler:
+        return partial(update, Views(settings, streaming.watermark, topic_ids))
 
     run_query(SPEED, settings, streaming, [stream.topic for stream in STREAMS], handler)
 

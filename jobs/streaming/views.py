@@ -31,10 +31,14 @@ SUMMARY = pa.schema([("summary", pa.binary())])
 
 
 class Progress(msgspec.Struct):
-    """``end``: offset up to which the partition is counted; ``newest_ms``: running maximum of event times."""
+    """``end``: offset up to which the partition is counted; ``newest_ms``: running maximum of event times.
+
+    ``topic_id``: Kafka's id of the topic that the offsets belong to.
+    """
 
     end: int = 0
     newest_ms: int | None = None
+    topic_id: str = ""
 
 
 class Revenue(msgspec.Struct):
@@ -102,6 +106,7 @@ class Views:
 
     settings: Settings
     delay: timedelta
+    topic_ids: dict[str, str]
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         found: dict[str, list[pa.RecordBatch]] = {}
@@ -114,7 +119,8 @@ class Views:
 
     def _update(self, key: str, parts: list[pa.RecordBatch], connection: happybase.Connection) -> Summary:
         topic, _, number = key.rpartition("/")
-        partition = Partition(connection, topic, int(number), parts[0]["offset"][0].as_py())
+        first = parts[0]["offset"][0].as_py()
+        partition = Partition(connection, topic, self.topic_ids[topic], int(number), first)
         records = partition.read(parts, self.delay)
         summary = Summary(key, partition.end, len(records), sum(late for *_, late in records))
         if records:
@@ -126,12 +132,18 @@ class Views:
 class Partition:
     """The records ``[start, end)`` of a Kafka partition, and the state as of ``start``."""
 
-    def __init__(self, connection: happybase.Connection, topic: str, number: int, first: int) -> None:
-        self.connection, self.topic, self.number = connection, topic, number
+    def __init__(self, connection: happybase.Connection, topic: str, topic_id: str, number: int, first: int) -> None:
+        self.connection, self.topic, self.topic_id, self.number = connection, topic, topic_id, number
         self._progress = connection.table(tables.SPEED_PROGRESS.name)
         self._column = f"{tables.VALUE_FAMILY}:{number}".encode()
         # At start the newest progress there is; records below it are counted already.
-        self.start = max(first, self._read_progress(None).end)
+        progress = self._read_progress(None)
+        if progress.topic_id not in ("", topic_id):
+            raise RuntimeError(
+                f"Error: topic {topic} is not the one that was counted so far: it was created anew, its offsets "
+                "begin again; drop the HBase tables and create them anew to count it from its beginning"
+            )
+        self.start = max(first, progress.end)
         self._before = self._read_progress(self.start)
         self.end = self.start
         self._newest_ms = self._before.newest_ms
@@ -186,7 +198,7 @@ class Partition:
     def finish(self) -> None:
         """States that the partition is counted up to ``end``. Written last: until then a replay starts over."""
         if self.end > self._before.end:
-            progress = msgspec.json.encode(Progress(self.end, self._newest_ms))
+            progress = msgspec.json.encode(Progress(self.end, self._newest_ms, self.topic_id))
             self.put(tables.SPEED_PROGRESS, {self.topic: {self._column: progress}})
 
 
