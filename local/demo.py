@@ -34,7 +34,7 @@ from jobs.streaming.views import Alert
 from local import airflow, jobs, report
 from local.progress import Progress
 from local.site import DIRECTORY_VARIABLE, ROOT
-from local.stack import Stack
+from local.stack import Stack, install_with_progress
 
 FOLDER = ROOT / "build" / "demo"
 CATCH_UP_SECONDS = 300
@@ -61,6 +61,8 @@ class Demo:
     def play(self) -> report.Report:
         """All phases; returns what there is to show."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        with self.phase("install"):
+            install_with_progress()
         with self.phase("servers"):
             self.stack.down(wipe=True)
             database = _Background(self._prepare_airflow)
