@@ -17,9 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
 
 from contracts import paths, tables, topics
-from contracts.command import run, with_settings
+from contracts.command import CommandError, run, with_settings
 from contracts.events import BY_NAME, STREAMS
 from contracts.settings import Settings
 from jobs import hbase
@@ -156,22 +157,30 @@ def _scan(settings: Settings, table: tables.HBaseTable) -> list[tuple[bytes, dic
 @with_settings("kafka_bootstrap", "webhdfs_url", "hdfs_user", "hbase_thrift_host", "hbase_thrift_port")
 def main(settings: Settings) -> None:
     """Count what has landed, been rejected and been raised, and print it as JSON."""
-    click.echo(
-        msgspec.json.format(
-            msgspec.json.encode(
-                {
-                    "landed": {name: landed(settings, name) for name in BY_NAME},
-                    "ingest": committed(settings).totals,
-                    "dead_letters": dead_letters(settings),
-                    "alerts": alerts(settings),
-                    "behind": {
-                        "ingest": behind(end_offsets(settings), ingest_offsets(settings)),
-                        "speed": behind(end_offsets(settings), speed_offsets(settings)),
-                    },
-                }
-            )
-        ).decode()
-    )
+    files.require(settings)
+    try:
+        counted = counts(settings)
+    except (KafkaError, *hbase.PASSING) as error:
+        raise CommandError(
+            f"Kafka at {settings.kafka_bootstrap} or HBase Thrift at {settings.hbase_thrift_host}:"
+            f"{settings.hbase_thrift_port} cannot be read ({error}); start them (make local-up)"
+        ) from error
+    click.echo(msgspec.json.format(msgspec.json.encode(counted)).decode())
+
+
+def counts(settings: Settings) -> dict[str, Any]:
+    """All figures of this module, by name."""
+    ends = end_offsets(settings)
+    return {
+        "landed": {name: landed(settings, name) for name in BY_NAME},
+        "ingest": committed(settings).totals,
+        "dead_letters": dead_letters(settings),
+        "alerts": alerts(settings),
+        "behind": {
+            "ingest": behind(ends, ingest_offsets(settings)),
+            "speed": behind(ends, speed_offsets(settings)),
+        },
+    }
 
 
 if __name__ == "__main__":
