@@ -9,7 +9,8 @@ from shutil import rmtree
 
 from contracts import paths
 from contracts.command import CommandError
-from local import install, jobs, postgres, prepare, ready
+from jobs.prepare import prepare
+from local import install, jobs, postgres, ready
 from local.site import Site
 from local.supervision import Program
 from local.tools import java, run_tool
@@ -130,6 +131,15 @@ def _create_metastore_schema(site: Site) -> None:
     site.once("hive-metastore", initialise)
 
 
+def prepared(part: str) -> Step:
+    """Creates what is missing of a part of ``jobs.prepare``."""
+
+    def step(site: Site) -> None:
+        prepare(site.settings(), part)
+
+    return step
+
+
 def job(name: str, *needs: str) -> Server:
     """A streaming job as a server that starts on request; its page is Spark's own."""
     return Server(
@@ -178,7 +188,7 @@ SERVERS = (
         ports=("datanode", "datanode_ui", "datanode_ipc"),
         after=("hdfs-namenode",),
         ready=ready.datanode,
-        then=prepare.create_folders,
+        then=prepared("folders"),
         ui="datanode_ui",
     ),
     Server(
@@ -195,7 +205,7 @@ SERVERS = (
         ports=("kafka", "kafka_controller"),
         before=_format_kafka,
         ready=ready.kafka,
-        then=prepare.create_topics,
+        then=prepared("topics"),
     ),
     Server(
         name="hbase-master",
@@ -231,7 +241,7 @@ SERVERS = (
         after=("zookeeper", "hdfs-datanode"),
         beside=("hbase-master", "hbase-regionserver"),
         ready=ready.hbase_thrift,
-        then=prepare.create_tables,
+        then=prepared("hbase-tables"),
     ),
     Server(
         name="hive-metastore",
@@ -262,7 +272,7 @@ SERVERS = (
         ports=("sql", "sql_ui"),
         after=("hive-metastore", "hdfs-datanode"),
         ready=ready.sql,
-        then=prepare.create_hive_tables,
+        then=prepared("hive-tables"),
         ui="sql_ui",
         environment=lambda _: {"SPARK_LOCAL_IP": "127.0.0.1"},  # what its web pages are bound to
     ),

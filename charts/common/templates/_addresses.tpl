@@ -1,0 +1,52 @@
+{{/*
+The address of another part of the platform: (list $ "kafka"). `global.addresses.<key>` when it is set, else the
+Service of the same release. Keys: kafka, hdfs, webhdfs, zookeeper, hbaseThrift (host), metastore, sql (host).
+*/}}
+{{- define "common.address" -}}
+{{- $root := index . 0 -}}
+{{- $key := index . 1 -}}
+{{- $given := dig "addresses" $key "" ($root.Values.global | default dict) -}}
+{{- if $given -}}
+{{- $given -}}
+{{- else if eq $key "kafka" -}}
+{{ include "common.name" (list $root "kafka-bootstrap") }}:9092
+{{- else if eq $key "hdfs" -}}
+hdfs://{{ include "common.name" (list $root "hdfs-namenode") }}:8020
+{{- else if eq $key "webhdfs" -}}
+http://{{ include "common.name" (list $root "hdfs-namenode") }}:9870
+{{- else if eq $key "zookeeper" -}}
+{{ include "common.name" (list $root "zookeeper") }}
+{{- else if eq $key "hbaseThrift" -}}
+{{ include "common.name" (list $root "hbase-thrift") }}
+{{- else if eq $key "metastore" -}}
+thrift://{{ include "common.name" (list $root "hive-metastore") }}:9083
+{{- else if eq $key "sql" -}}
+{{ include "common.name" (list $root "sql") }}
+{{- else -}}
+{{- fail (printf "common.address: unknown part %q" $key) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* `host:port` of an address that may be a URL: (list $ "hdfs") */}}
+{{- define "common.hostPort" -}}
+{{- include "common.address" . | splitList "://" | last -}}
+{{- end -}}
+
+{{/* Name of the ConfigMap with the ECOMMERCE_ settings; empty when the chart is installed without one. */}}
+{{- define "common.settingsConfigMap" -}}
+{{- tpl (dig "settingsConfigMap" "" (.Values.global | default dict)) . -}}
+{{- end -}}
+
+{{/* Name of the ConfigMap with core-site.xml and hdfs-site.xml for clients of HDFS. */}}
+{{- define "common.hadoopConfigMap" -}}
+{{- $given := tpl (dig "hadoopConfigMap" "" (.Values.global | default dict)) . -}}
+{{- $given | default (include "common.name" (list . "hdfs-client")) -}}
+{{- end -}}
+
+{{/* envFrom entries of containers that run the platform's Python code. */}}
+{{- define "common.settingsEnvFrom" -}}
+{{- with include "common.settingsConfigMap" . }}
+- configMapRef:
+    name: {{ . }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,52 @@
+{{/* A ServiceAccount of the component's own: (list $ "component") */}}
+{{- define "common.serviceAccount" -}}
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  {{- include "common.metadata" . | nindent 2 }}
+automountServiceAccountToken: false
+{{- end -}}
+
+{{/* The PodDisruptionBudget of a component, unless it is disabled: (list $ "component" values) */}}
+{{- define "common.pdb" -}}
+{{- $root := index . 0 -}}
+{{- $budget := (index . 2).podDisruptionBudget -}}
+{{- if $budget.enabled }}
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  {{- include "common.metadata" (list $root (index . 1)) | nindent 2 }}
+spec:
+  maxUnavailable: {{ $budget.maxUnavailable }}
+  selector:
+    matchLabels:
+      {{- include "common.selectorLabels" (list $root (index . 1)) | nindent 6 }}
+{{- end }}
+{{- end -}}
+
+{{/* A volumeClaimTemplate: (list $ "name" .Values.x.persistence) */}}
+{{- define "common.volumeClaim" -}}
+{{- $root := index . 0 -}}
+{{- $persistence := index . 2 -}}
+{{- $class := $persistence.storageClass | default (dig "storageClass" "" ($root.Values.global | default dict)) -}}
+- metadata:
+    name: {{ index . 1 }}
+  spec:
+    accessModes: [ReadWriteOnce]
+    {{- with $class }}
+    storageClassName: {{ . }}
+    {{- end }}
+    resources:
+      requests:
+        storage: {{ $persistence.size }}
+{{- end -}}
+
+{{/*
+A value of a Secret that is drawn once and kept over upgrades, base64: (list $ "secret-name" "key"). `helm template`
+and dry runs see no cluster and draw a new one each time.
+*/}}
+{{- define "common.password" -}}
+{{- $root := index . 0 -}}
+{{- $there := lookup "v1" "Secret" $root.Release.Namespace (index . 1) -}}
+{{- dig "data" (index . 2) (randAlphaNum 32 | b64enc) ($there | default dict) -}}
+{{- end -}}
