@@ -203,7 +203,7 @@ def main(
         log.info("opened", replica=config.share.name, day=str(played or "now"), seed=seed, to=to)
         with _progress(config.own(config.events) if bounded else None) as progress:
             Player(shop, sink, account, metrics, stop, progress, clock, ledger, ids_file).run()
-    log.info("closed", events=account.events, records=account.records, alerts_expected=account.alerts_expected)
+    log.info("closed", events=account.events, records=account.records, ledger=account.summary())
 
 
 def _writable(path: Path) -> IO[str]:

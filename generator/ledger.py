@@ -118,6 +118,11 @@ class Ledger:
             "last_event_time": None if self.last_ms is None else _utc(self.last_ms),
         }
 
+    def summary(self) -> dict[str, Any]:
+        """The report with the revenue as one figure: what a pod leaves in its log."""
+        report = self.report()
+        return {**report, "revenue": report["revenue"]["total"]}
+
     def write(self, path: Path) -> None:
         """Replaces the file at once, so that a reader never sees half of it."""
         draft = path.with_name(path.name + ".tmp")

@@ -1,0 +1,1 @@
+"""The platform's container images, one folder each, and what builds them."""

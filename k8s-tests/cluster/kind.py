@@ -1,0 +1,66 @@
+"""kind: a cluster in containers, where Docker can pull kind's node image."""
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster.provider import Access, Report
+from cluster.tools import tool
+from contracts.command import CommandError
+from local.install import cache
+
+CLUSTER = "ecommerce-lambda"
+INGRESS_PORT = 8080
+CONFIGURATION = f"""\
+kind: Cluster
+apiVersion: kind.x-k8s.io/v1alpha4
+nodes:
+  - role: control-plane
+    extraPortMappings:
+      - {{containerPort: 80, hostPort: {INGRESS_PORT}, listenAddress: 127.0.0.1}}
+"""
+
+
+@dataclass(frozen=True)
+class Kind:
+    name: str = "kind"
+
+    @property
+    def kubeconfig(self) -> Path:
+        return cache() / "kind" / "kubeconfig"
+
+    def describe(self) -> str:
+        return "kind: KUBECONFIG is not set, and a Docker daemon answers"
+
+    def up(self, report: Report) -> Access:
+        report(self.name, "starting", "")
+        self.kubeconfig.parent.mkdir(parents=True, exist_ok=True)
+        if CLUSTER not in self._run("get", "clusters").split():
+            self._run(
+                "create", "cluster", "--name", CLUSTER, "--config", "-", "--wait", "5m",
+                "--kubeconfig", str(self.kubeconfig), given=CONFIGURATION,
+            )  # fmt: skip
+        self._run("export", "kubeconfig", "--name", CLUSTER, "--kubeconfig", str(self.kubeconfig))
+        report(self.name, "ready", "")
+        return Access(self.kubeconfig, f"http://127.0.0.1:{INGRESS_PORT}")
+
+    def access(self) -> Access | None:
+        if CLUSTER not in self._run("get", "clusters").split():
+            return None
+        return Access(self.kubeconfig, f"http://127.0.0.1:{INGRESS_PORT}")
+
+    def load(self, archives: Sequence[Path], report: Report) -> None:
+        for archive in archives:
+            report(archive.stem, "loading", "")
+            self._run("load", "image-archive", str(archive), "--name", CLUSTER)
+            report(archive.stem, "ready", "")
+
+    def down(self) -> None:
+        self._run("delete", "cluster", "--name", CLUSTER)
+
+    def _run(self, *arguments: str, given: str | None = None) -> str:
+        done = subprocess.run([str(tool("kind")), *arguments], input=given, capture_output=True, text=True)
+        if done.returncode:
+            raise CommandError(f"kind {' '.join(arguments[:2])} failed: {done.stderr.strip()}")
+        return done.stdout

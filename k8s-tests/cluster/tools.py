@@ -1,0 +1,67 @@
+"""Programs built from Go modules into the user's cache: a folder of ``node/go`` each, pinned by its go.mod and go.sum."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from contracts.command import CommandError
+from local.install import cache
+
+MODULES = Path(__file__).parent / "node" / "go"
+KUBERNETES = "v1.34.4"
+STRIP = "-s -w"
+FLAGS = {
+    "kubernetes": f"{STRIP} -X k8s.io/component-base/version.gitVersion={KUBERNETES}"
+    " -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34"
+}
+NAMES = {"server": "etcd"}
+"""What Go calls a binary after its package's folder, and what it is called everywhere else."""
+
+
+def tool(name: str) -> Path:
+    """The path of the binary of the module ``node/go/<name>``, built when it is missing (minutes the first time)."""
+    return folder(name) / name
+
+
+def folder(name: str) -> Path:
+    """The folder with a module's binaries, built when it is missing.
+
+    Raises ``CommandError`` where Go is missing or the build fails.
+    """
+    module = MODULES / name
+    flags = FLAGS.get(name, STRIP)
+    digest = hashlib.sha256(flags.encode())
+    for file in ("go.mod", "go.sum"):
+        digest.update((module / file).read_bytes())
+    target = cache() / "tools" / f"{name}-{digest.hexdigest()[:12]}"
+    if not target.exists():
+        _build(module, flags, target)
+    return target
+
+
+def _build(module: Path, flags: str, target: Path) -> None:
+    if not shutil.which("go"):
+        raise CommandError(f"go was not found in PATH; install Go 1.26 or later to build {module.name}")
+    draft = target.with_name(f"{target.name}.{os.getpid()}")
+    draft.mkdir(parents=True)
+    command = ["go", "build", "-trimpath", "-ldflags", flags, "-o", f"{draft}/", "tool"]
+    environment = {**os.environ, "CGO_ENABLED": "0"}
+    done = subprocess.run(command, cwd=module, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        shutil.rmtree(draft)
+        raise CommandError(f"go build of {module.name} failed: {done.stderr.strip()[-1500:]}")
+    for built, known in NAMES.items():
+        if (draft / built).exists():
+            (draft / built).rename(draft / known)
+    if module.name == "contour":
+        shutil.copy(module_folder(module, "github.com/projectcontour/contour") / "examples/contour/01-crds.yaml", draft)
+    shutil.rmtree(target, ignore_errors=True)
+    draft.rename(target)
+
+
+def module_folder(module: Path, path: str) -> Path:
+    """Where Go keeps the sources of a module that ``module`` requires."""
+    command = ["go", "list", "-m", "-f", "{{.Dir}}", path]
+    return Path(subprocess.run(command, cwd=module, capture_output=True, text=True, check=True).stdout.strip())

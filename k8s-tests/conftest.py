@@ -1,0 +1,171 @@
+"""A cluster for the tests, and the platform installed on it once, under the Pod Security Standard ``restricted``.
+
+``KUBECONFIG`` names an existing cluster (with ``REGISTRY``, from which it pulls the images); without it kind is taken
+where Docker runs, else a node built from packages. ``KEEP=1`` leaves cluster and platform for a look.
+"""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cluster.provider import Access, Provider, choose
+from images.builder import IMAGES, archives, build, image_name
+from kubernetes import client
+from release import pods
+from release.__main__ import VALUES, install
+from release.helm import build_dependencies
+from release.workloads import Release
+
+NAME = "lambda"
+NAMESPACE = "ecommerce-test"
+HERE = Path(__file__).parent
+RATE = 100
+"""Events/s of the generator while the platform comes up."""
+
+
+def pytest_report_header() -> str:
+    return f"cluster: {choose().describe()}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Building images and a node for the first time takes longer than a test may otherwise."""
+    for item in items:
+        if HERE in item.path.parents and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(4500))
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A cluster that runs, and its provider."""
+
+    provider: Provider
+    access: Access
+
+    @property
+    def api(self) -> client.ApiClient:
+        return Release.at(self.access.kubeconfig, NAME, NAMESPACE).api
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """The installed platform, and when its installation began (seconds, monotonic)."""
+
+    cluster: Cluster
+    release: Release
+    began: float
+
+    def run(self, *command: str, seconds: float = 300) -> str:
+        """Runs a command in a pod of the tasks image, with the platform's settings."""
+        return pods.run(self.release, image_name("tasks"), command, seconds)
+
+
+@pytest.fixture(scope="session")
+def charts() -> Path:
+    """The folder of the charts, dependencies packed."""
+    build_dependencies()
+    return HERE.parent / "charts"
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A cluster, up, without the platform."""
+    provider = choose()
+    running = provider.access() is not None
+    yield Cluster(provider, provider.up())
+    if not running and not os.environ.get("KEEP"):
+        provider.down()
+
+
+@pytest.fixture(scope="session")
+def images(cluster: Cluster) -> None:
+    """All images, built and known to the cluster."""
+    build(IMAGES)
+    if cluster.provider.name != "existing":
+        cluster.provider.load(archives(IMAGES))
+
+
+@pytest.fixture(scope="session")
+def platform(cluster: Cluster, images: None, charts: Path) -> Iterator[Platform]:
+    """The platform, installed from nothing in a namespace of its own, all workloads ready."""
+    delete_namespace(cluster.api)
+    began = time.monotonic()
+    registry = os.environ.get("REGISTRY")
+    release = install(cluster.access.kubeconfig, NAME, NAMESPACE, VALUES, registry, **{"generator.rate": RATE})
+    release.wait(f"Installing {NAME} in namespace {NAMESPACE}", 900)
+    yield Platform(cluster, release, began)
+    if not os.environ.get("KEEP"):
+        delete_namespace(cluster.api)
+
+
+def delete_namespace(api: client.ApiClient) -> None:
+    """Removes the tests' namespace and waits until it is gone."""
+    core = client.CoreV1Api(api)
+    while NAMESPACE in [item.metadata.name for item in core.list_namespace().items]:
+        if core.read_namespace(NAMESPACE).status.phase == "Active":
+            core.delete_namespace(NAMESPACE)
+        time.sleep(1)
+
+
+# The pod prints one JSON document: the counts of jobs.audit, batch revenue from distinct purchases in the Parquet files
+# (pyarrow, no Spark) and the speed layer's, late purchases beside it.
+COUNT = """
+import json
+from datetime import date
+import msgspec, pyarrow as pa, pyarrow.compute as pc
+from contracts.settings import Settings
+from jobs import audit
+settings = Settings.from_environment()
+_, purchases = audit.read_stream(settings, "purchases", ["event_id", "total"])
+distinct = purchases.group_by("event_id").aggregate([("total", "max")])
+days = [date.fromisoformat(day) for day in DAYS]
+parts = [audit.speed_revenue(settings, day) for day in days]
+print(json.dumps({
+    "counts": msgspec.to_builtins(audit.counts(settings)),
+    "batch": str(pc.sum(distinct["total_max"]).as_py()),
+    "speed": str(sum(on_time.amount for on_time, _ in parts)),
+    "late": str(sum(late.amount for _, late in parts)),
+}))
+"""
+
+
+@pytest.fixture(scope="session")
+def ledger(platform: Platform) -> dict[str, Any]:
+    """What the generator says it sent, from the log of its pod, stopped; the pipeline has taken all of it."""
+    (pod,) = platform.release.pods("generator")
+    lines: list[str] = []
+
+    def follow() -> None:
+        log = platform.release.core.read_namespaced_pod_log(
+            pod.metadata.name, platform.release.namespace, follow=True, container="generator", _preload_content=False
+        )
+        lines.extend(log.data.decode().splitlines())
+
+    reader = threading.Thread(target=follow, daemon=True)
+    reader.start()
+    client.AppsV1Api(platform.release.api).patch_namespaced_deployment_scale(
+        f"{platform.release.name}-generator", platform.release.namespace, {"spec": {"replicas": 0}}
+    )
+    reader.join(180)
+    (closed,) = [line for line in lines if '"event": "closed"' in line]
+    found: dict[str, Any] = json.loads(closed)["ledger"]
+    return found
+
+
+@pytest.fixture(scope="session")
+def found(platform: Platform, ledger: dict[str, Any]) -> dict[str, Any]:
+    """What is there once ingest and speed have handled every record."""
+    days = sorted({ledger["first_event_time"][:10], ledger["last_event_time"][:10]})
+    script = COUNT.replace("DAYS", repr(days))
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        result: dict[str, Any] = json.loads(platform.run("python", "-c", script).splitlines()[-1])
+        if not any(result["counts"]["behind"].values()):
+            return result
+        time.sleep(3)
+    pytest.fail(f"still behind after 5 minutes: {result['counts']['behind']}")

@@ -1,0 +1,128 @@
+"""``python -m release``: the platform on a cluster, on this machine or the one that ``KUBECONFIG`` names."""
+
+from pathlib import Path
+
+import click
+from kubernetes import client
+
+from cluster.provider import Provider, choose
+from contracts.command import CommandError, run
+from images.builder import IMAGES, archives, build, push
+from release.helm import UMBRELLA, Helm, build_dependencies
+from release.workloads import Release
+
+VALUES = (UMBRELLA / "values-standalone.yaml", UMBRELLA / "values-kind.yaml")
+"""What is installed when no values are named: no operators, and small enough for two cores."""
+READY_SECONDS = 900.0
+POD_SECURITY = {"pod-security.kubernetes.io/enforce": "restricted"}
+
+
+def name_options(command: click.Command) -> click.Command:
+    """``--release`` and ``--namespace``."""
+    for option in (
+        click.option("--namespace", "-n", default="ecommerce", show_default=True, envvar="NAMESPACE"),
+        click.option("--release", default="lambda", show_default=True, envvar="RELEASE"),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """The platform on Kubernetes: the cluster of KUBECONFIG, else kind, else a node built from packages."""
+
+
+@main.command()
+@click.option(
+    "--values", "-f", multiple=True, type=click.Path(exists=True, path_type=Path), help="Instead of the small ones."
+)
+@click.option("--registry", envvar="REGISTRY", help="Push the images there; needed for a cluster that already exists.")
+@name_options
+def up(values: tuple[Path, ...], registry: str | None, release: str, namespace: str) -> None:
+    """Cluster, images, charts: everything up to a working platform, with its addresses."""
+    provider = choose()
+    click.echo(provider.describe(), err=True)
+    if provider.name == "existing" and not registry:
+        raise CommandError("an existing cluster pulls its images: name a registry for them with REGISTRY=host/path")
+    build(IMAGES)
+    access = provider.up()
+    if registry:
+        push(IMAGES, registry)
+    else:
+        provider.load(archives(IMAGES))
+    installed = install(access.kubeconfig, release, namespace, values or VALUES, registry)
+    installed.wait(f"Installing {release} in namespace {namespace}", READY_SECONDS)
+    click.echo("Asking it from inside (helm test)", err=True)
+    click.echo(Helm(access.kubeconfig).call("test", release, "--namespace", namespace, timeout=READY_SECONDS), err=True)
+    show_addresses(provider, installed)
+
+
+@main.command()
+@click.option("--keep-cluster", is_flag=True, help="Only uninstall the platform.")
+@name_options
+def down(keep_cluster: bool, release: str, namespace: str) -> None:
+    """Uninstall the platform with its data; end the cluster that `up` started."""
+    provider = choose()
+    access = provider.access()
+    if access and (keep_cluster or provider.name == "existing"):
+        helm = Helm(access.kubeconfig)
+        if release in helm.releases(namespace):
+            helm.call("uninstall", release, "--namespace", namespace)
+        client.CoreV1Api(Release.at(access.kubeconfig, release, namespace).api).delete_namespace(namespace)
+    if not keep_cluster:
+        provider.down()
+
+
+@main.command()
+@name_options
+def status(release: str, namespace: str) -> None:
+    """What runs and what is not ready; the addresses."""
+    provider = choose()
+    access = provider.access()
+    if not access:
+        raise CommandError(f"no cluster is up ({provider.describe()}); start it with `make up`")
+    installed = Release.at(access.kubeconfig, release, namespace)
+    for workload in installed.workloads():
+        click.echo(f"{workload.name:<40}{'ready' if workload.ready else workload.detail or 'starting'}")
+    show_addresses(provider, installed)
+
+
+def install(
+    kubeconfig: Path,
+    release: str,
+    namespace: str,
+    files: tuple[Path, ...],
+    registry: str | None = None,
+    **values: object,
+) -> Release:
+    """Installs or upgrades the platform in a namespace that enforces ``restricted``; does not wait for it."""
+    installed = Release.at(kubeconfig, release, namespace)
+    make_namespace(installed)
+    build_dependencies()
+    settings = {**values, **({"global.image.registry": registry} if registry else {})}
+    Helm(kubeconfig).install(release, namespace, files, settings)
+    return installed
+
+
+def make_namespace(release: Release) -> None:
+    """The namespace with the Pod Security Standard enforced, where it is not there yet."""
+    names = [item.metadata.name for item in release.core.list_namespace().items]
+    if release.namespace not in names:
+        metadata = client.V1ObjectMeta(name=release.namespace, labels=POD_SECURITY)
+        release.core.create_namespace(client.V1Namespace(metadata=metadata))
+
+
+def show_addresses(provider: Provider, release: Release) -> None:
+    """The addresses of what has pages, and how to reach the rest."""
+    access = provider.access()
+    assert access
+    for ingress in client.NetworkingV1Api(release.api).list_namespaced_ingress(release.namespace).items:
+        for rule in ingress.spec.rules:
+            click.echo(f"{ingress.metadata.name:<30}{access.url(rule.host)}")
+    click.echo(f"\nexport KUBECONFIG={access.kubeconfig}")
+    click.echo(f"kubectl -n {release.namespace} get pods")
+    click.echo(Helm(access.kubeconfig).call("get", "notes", release.name, "--namespace", release.namespace))
+
+
+if __name__ == "__main__":
+    run(main)

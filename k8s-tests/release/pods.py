@@ -1,0 +1,73 @@
+"""Commands inside the cluster: in a pod of their own, with the platform's settings, as its tasks run."""
+
+import time
+from collections.abc import Sequence
+from uuid import uuid4
+
+from kubernetes import client
+from kubernetes.client.rest import ApiException
+
+from contracts.command import CommandError
+from release.workloads import Release
+
+POLL_SECONDS = 0.5
+
+
+def run(release: Release, image: str, command: Sequence[str], seconds: float = 300) -> str:
+    """Runs a command in a pod of the tasks image and returns what it printed on stdout and stderr.
+
+    Raises ``CommandError`` with its output when it fails or does not end within ``seconds``.
+    """
+    name = f"{release.name}-run-{uuid4().hex[:8]}"
+    release.core.create_namespaced_pod(release.namespace, _pod(release, name, image, command))
+    try:
+        phase = _wait(release, name, seconds)
+        output = str(
+            release.core.read_namespaced_pod_log(name, release.namespace, _preload_content=False).data.decode()
+        )
+    finally:
+        release.core.delete_namespaced_pod(name, release.namespace, grace_period_seconds=0)
+    if phase != "Succeeded":
+        raise CommandError(f"{' '.join(command)[:200]} ended {phase} in its pod: {output.strip()[-2000:]}")
+    return output
+
+
+def _pod(release: Release, name: str, image: str, command: Sequence[str]) -> client.V1Pod:
+    container = client.V1Container(
+        name="run",
+        image=image,
+        command=list(command),
+        env_from=[client.V1EnvFromSource(config_map_ref=client.V1ConfigMapEnvSource(name=f"{release.name}-settings"))],
+        security_context=client.V1SecurityContext(
+            allow_privilege_escalation=False,
+            read_only_root_filesystem=True,
+            capabilities=client.V1Capabilities(drop=["ALL"]),
+        ),
+        volume_mounts=[client.V1VolumeMount(name="tmp", mount_path="/tmp")],  # noqa: S108
+    )
+    spec = client.V1PodSpec(
+        containers=[container],
+        restart_policy="Never",
+        automount_service_account_token=False,
+        enable_service_links=False,
+        security_context=client.V1PodSecurityContext(
+            run_as_non_root=True, seccomp_profile=client.V1SeccompProfile(type="RuntimeDefault")
+        ),
+        volumes=[client.V1Volume(name="tmp", empty_dir=client.V1EmptyDirVolumeSource())],
+    )
+    return client.V1Pod(metadata=client.V1ObjectMeta(name=name), spec=spec)
+
+
+def _wait(release: Release, name: str, seconds: float) -> str:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            phase = release.core.read_namespaced_pod(name, release.namespace).status.phase
+        except ApiException as error:
+            if error.status != 404:
+                raise
+            return "deleted"
+        if phase in ("Succeeded", "Failed"):
+            return str(phase)
+        time.sleep(POLL_SECONDS)
+    return "unfinished"

@@ -1,0 +1,200 @@
+"""The daily DAG on the cluster, driven as a user drives it: REST API and pages on the ingress."""
+
+import base64
+import json
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from shutil import which
+from typing import Any
+
+import pytest
+import requests
+from conftest import Platform
+from dags.ecommerce_daily_analytics import DAG_ID, TASKS
+from release.workloads import Release
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support import expected_conditions as expected
+from selenium.webdriver.support.ui import WebDriverWait
+
+SCREENSHOT = Path(__file__).parents[1] / "build" / "airflow.png"
+EMPTY_DAY = "2026-01-02"
+EXPORTED = """
+import csv, io, json
+from contracts import paths
+from contracts.settings import Settings
+from jobs import hdfs
+files = hdfs.client(Settings.from_environment())
+folder = paths.export_folder("DAY")
+print(json.dumps({name: list(csv.DictReader(io.StringIO(hdfs.read(files, f"{folder}/{name}").decode())))
+                  for name in hdfs.names(files, folder) if name.endswith(".csv")}))
+"""
+
+
+class Airflow:
+    """Airflow's REST API as the ingress serves it."""
+
+    def __init__(self, platform: Platform) -> None:
+        access, release = platform.cluster.access, platform.release
+        self.host = "airflow.localhost"
+        self.address = access.ingress
+        self.user, self.password = login(release)
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.headers["Host"] = self.host
+        answer = self._session.post(
+            f"{self.address}/auth/token", json={"username": self.user, "password": self.password}, timeout=30
+        )
+        assert answer.status_code == 201, answer.text
+        self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+    def get(self, path: str) -> Any:
+        answer = self._session.get(f"{self.address}/api/v2/{path}", timeout=60)
+        assert answer.ok, f"{path}: {answer.status_code} {answer.text[:500]}"
+        return answer.json()
+
+    def trigger(self, day: str) -> str:
+        body = {"logical_date": datetime.now(UTC).isoformat(), "conf": {"date": day}}
+        answer = self._session.post(f"{self.address}/api/v2/dags/{DAG_ID}/dagRuns", json=body, timeout=60)
+        assert answer.ok, answer.text
+        return str(answer.json()["dag_run_id"])
+
+    def tasks(self, run: str) -> dict[str, Any]:
+        """The run's task instances by task."""
+        return {
+            item["task_id"]: item for item in self.get(f"dags/{DAG_ID}/dagRuns/{run}/taskInstances")["task_instances"]
+        }
+
+    def log(self, run: str, task: str, attempt: int) -> str:
+        return json.dumps(
+            self.get(f"dags/{DAG_ID}/dagRuns/{run}/taskInstances/{task}/logs/{attempt}?full_content=true")
+        )
+
+    def fail(self, run: str) -> None:
+        """Marks a run as failed, so that its task is not tried again."""
+        answer = self._session.patch(
+            f"{self.address}/api/v2/dags/{DAG_ID}/dagRuns/{run}", json={"state": "failed"}, timeout=60
+        )
+        assert answer.ok, answer.text
+
+
+def login(release: Release) -> tuple[str, str]:
+    """User and password from the Secret that NOTES.txt names."""
+    secret = release.core.read_namespaced_secret(f"{release.name}-airflow-login", release.namespace)
+    return tuple(base64.b64decode(secret.data[key]).decode() for key in ("username", "password"))  # type: ignore[return-value]
+
+
+@pytest.fixture(scope="session")
+def airflow(platform: Platform) -> Airflow:
+    return Airflow(platform)
+
+
+@pytest.fixture(scope="session")
+def pods_seen() -> dict[str, set[str]]:
+    """Names of the pods in which each task of the finished run was seen."""
+    return defaultdict(set)
+
+
+@pytest.fixture(scope="session")
+def finished(
+    platform: Platform, airflow: Airflow, ledger: dict[str, Any], found: dict[str, Any], pods_seen: dict[str, set[str]]
+) -> str:
+    """A run of the DAG for the day of the ledger, ended well."""
+    run = airflow.trigger(ledger["first_event_time"][:10])
+    deadline = time.monotonic() + 1200
+    while time.monotonic() < deadline:
+        for pod in platform.release.core.list_namespaced_pod(platform.release.namespace).items:
+            if pod.metadata.labels.get("dag_id") == DAG_ID and pod.metadata.labels.get("run_id"):
+                pods_seen[pod.metadata.labels["task_id"]].add(pod.metadata.name)
+        state = airflow.get(f"dags/{DAG_ID}/dagRuns/{run}")["state"]
+        if state in ("success", "failed"):
+            break
+        time.sleep(0.5)
+    states = {task: item["state"] for task, item in airflow.tasks(run).items()}
+    assert state == "success", states
+    return run
+
+
+def test_each_task_ran_in_its_own_pod(finished: str, airflow: Airflow, pods_seen: dict[str, set[str]]) -> None:
+    assert {item["state"] for item in airflow.tasks(finished).values()} == {"success"}
+    assert set(pods_seen) == {task.id for task in TASKS}
+    names = [name for pods in pods_seen.values() for name in pods]
+    assert len(names) == len(set(names))
+
+
+def test_the_csv_files_hold_the_day(platform: Platform, finished: str, ledger: dict[str, Any]) -> None:
+    day = ledger["first_event_time"][:10]
+    files = json.loads(platform.run("python", "-c", EXPORTED.replace("DAY", day)).splitlines()[-1])
+    revenue = [row for name, rows in files.items() if name.startswith("revenue_daily") for row in rows]
+    assert sum(Decimal(row["revenue"]) for row in revenue) == Decimal(ledger["revenue"])
+    assert all(rows for rows in files.values()), {name: len(rows) for name, rows in files.items()}
+
+
+def test_logs_are_readable_after_the_pods_are_gone(platform: Platform, finished: str, airflow: Airflow) -> None:
+    left = [
+        pod.metadata.name
+        for pod in platform.release.core.list_namespaced_pod(platform.release.namespace, label_selector="dag_id").items
+        if pod.metadata.labels.get("task_id") == "revenue"
+    ]
+    assert left == []
+    assert "revenue_daily" in airflow.log(finished, "revenue", 1)
+
+
+def test_a_failing_task_is_retried_and_seen(platform: Platform, finished: str, airflow: Airflow) -> None:
+    run = airflow.trigger(EMPTY_DAY)
+    try:
+        deadline = time.monotonic() + 420
+        while (task := airflow.tasks(run).get("check_data", {})).get("try_number", 0) < 2:
+            assert time.monotonic() < deadline, f"not retried: {task}"
+            time.sleep(2)
+        log = airflow.log(run, "check_data", 1)
+        assert EMPTY_DAY in log, log[-2000:]
+        assert "error:" in log
+    finally:
+        airflow.fail(run)
+
+
+@pytest.fixture
+def browser(platform: Platform) -> Iterator[webdriver.Chrome]:
+    """Debian's chromium, in which the ingress's host name is loopback."""
+    paths = {name: which(name) for name in ("chromium", "chromedriver")}
+    assert all(paths.values()), "install Debian's packages chromium and chromium-driver"
+    options = webdriver.ChromeOptions()
+    options.binary_location = paths["chromium"] or ""
+    for flag in (
+        "headless",
+        "no-sandbox",
+        "disable-gpu",
+        "disable-quic",
+        "no-first-run",
+        "disable-background-networking",
+        "disable-component-update",
+        "disable-sync",
+        "no-proxy-server",
+        "window-size=1400,1000",
+    ):
+        options.add_argument(f"--{flag}")
+    driver = webdriver.Chrome(options, webdriver.ChromeService(paths["chromedriver"]))
+    yield driver
+    driver.quit()
+
+
+def test_the_ui_shows_the_dag_in_a_browser(
+    platform: Platform, finished: str, airflow: Airflow, browser: webdriver.Chrome
+) -> None:
+    browser.get(platform.cluster.access.url(airflow.host))
+    wait = WebDriverWait(browser, 60)
+    wait.until(expected.presence_of_element_located((By.NAME, "username"))).send_keys(airflow.user)
+    browser.find_element(By.NAME, "password").send_keys(airflow.password)
+    browser.find_element(By.CSS_SELECTOR, "button[type=submit]").click()
+    wait.until(expected.url_contains(airflow.host))
+    time.sleep(2)
+    browser.get(f"{platform.cluster.access.url(airflow.host)}/dags/{DAG_ID}")
+    wait.until(expected.text_to_be_present_in_element((By.TAG_NAME, "body"), DAG_ID))
+    time.sleep(3)  # for the graph to be drawn; the picture is for people
+    SCREENSHOT.parent.mkdir(exist_ok=True)
+    assert browser.save_screenshot(str(SCREENSHOT))

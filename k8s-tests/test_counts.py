@@ -1,0 +1,28 @@
+"""Exact counts end to end: what the generator says it sent is what the readers find, once each."""
+
+from decimal import Decimal
+from typing import Any
+
+
+def test_rows_landed_are_the_events_produced(ledger: dict[str, Any], found: dict[str, Any]) -> None:
+    for name, sent in ledger["streams"].items():
+        landed = found["counts"]["landed"][name]
+        assert (name, landed["rows"], landed["distinct"]) == (name, sent["produced"], sent["produced"])
+        assert sent["produced"] > 100
+
+
+def test_rejected_records_are_dead_letters(ledger: dict[str, Any], found: dict[str, Any]) -> None:
+    sent = {name: stream["malformed"] for name, stream in ledger["streams"].items() if stream["malformed"]}
+    letters = {topic.removeprefix("ecommerce-"): count for topic, count in found["counts"]["dead_letters"].items()}
+    assert letters == sent
+
+
+def test_revenue_is_the_same_in_batch_and_speed(ledger: dict[str, Any], found: dict[str, Any]) -> None:
+    truth = Decimal(ledger["revenue"])
+    assert truth > 0
+    assert Decimal(found["batch"]) == truth
+    assert Decimal(found["speed"]) + Decimal(found["late"]) == truth
+
+
+def test_every_critical_stock_raised_its_alert(ledger: dict[str, Any], found: dict[str, Any]) -> None:
+    assert found["counts"]["alerts"] == ledger["alerts_expected"]
