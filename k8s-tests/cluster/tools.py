@@ -12,9 +12,31 @@ from local.install import cache
 MODULES = Path(__file__).parent / "node" / "go"
 KUBERNETES = "v1.34.4"
 STRIP = "-s -w"
+HELM = "v3.22.0"
+
+
+def _set(**values: str) -> str:
+    return " ".join([STRIP, *(f"-X {name}={value}" for name, value in values.items())])
+
+
+# What their own builds set as well: otherwise they do not know their versions, and Helm takes Kubernetes for v1.20.
 FLAGS = {
-    "kubernetes": f"{STRIP} -X k8s.io/component-base/version.gitVersion={KUBERNETES}"
-    " -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34"
+    "kubernetes": _set(
+        **{
+            "k8s.io/component-base/version.gitVersion": KUBERNETES,
+            "k8s.io/component-base/version.gitMajor": "1",
+            "k8s.io/component-base/version.gitMinor": "34",
+        }
+    ),
+    "helm": _set(
+        **{
+            "helm.sh/helm/v3/internal/version.version": HELM,
+            "helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor": "1",
+            "helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor": "34",
+            "helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor": "1",
+            "helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor": "34",
+        }
+    ),
 }
 NAMES = {"server": "etcd"}
 """What Go calls a binary after its package's folder, and what it is called everywhere else."""
