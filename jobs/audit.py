@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from time import monotonic, sleep
 from typing import Any
 
 import click
@@ -154,12 +155,25 @@ def _scan(settings: Settings, table: tables.HBaseTable) -> list[tuple[bytes, dic
 
 
 @click.command()
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    default=0,
+    metavar="SECONDS",
+    help="Wait so long until every stream has rows in Parquet and the speed layer has counted purchases; fail without.",
+)
 @with_settings("kafka_bootstrap", "webhdfs_url", "hdfs_user", "hbase_thrift_host", "hbase_thrift_port")
-def main(settings: Settings) -> None:
+def main(settings: Settings, wait: float) -> None:
     """Count what has landed, been rejected and been raised, and print it as JSON."""
     files.require(settings)
+    deadline = monotonic() + wait
     try:
         counted = counts(settings)
+        while wait and (empty := without_data(counted)):
+            if monotonic() > deadline:
+                raise CommandError(f"after {wait:g} s there is still no data in {', '.join(empty)}")
+            sleep(5)
+            counted = counts(settings)
     except (KafkaError, *hbase.PASSING) as error:
         raise CommandError(
             f"Kafka at {settings.kafka_bootstrap} or HBase Thrift at {settings.hbase_thrift_host}:"
@@ -168,9 +182,15 @@ def main(settings: Settings) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(counted)).decode())
 
 
+def without_data(counted: dict[str, Any]) -> list[str]:
+    """The streams without a row in Parquet, and ``the speed layer`` where it has counted no offset."""
+    empty = [name for name, stream in counted["landed"].items() if not stream.rows]
+    return empty if counted["speed_offsets"] else [*empty, "the speed layer"]
+
+
 def counts(settings: Settings) -> dict[str, Any]:
     """All figures of this module, by name."""
-    ends = end_offsets(settings)
+    ends, speed_done = end_offsets(settings), speed_offsets(settings)
     return {
         "landed": {name: landed(settings, name) for name in BY_NAME},
         "ingest": committed(settings).totals,
@@ -178,8 +198,9 @@ def counts(settings: Settings) -> dict[str, Any]:
         "alerts": alerts(settings),
         "behind": {
             "ingest": behind(ends, ingest_offsets(settings)),
-            "speed": behind(ends, speed_offsets(settings)),
+            "speed": behind(ends, speed_done),
         },
+        "speed_offsets": sum(speed_done.values()),
     }
 
 

@@ -91,8 +91,11 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="probe", description="Ask a server whether it serves.")
     top.add_argument("--wait", type=float, default=0, metavar="SECONDS", help="ask again each second, for so long")
     kinds = top.add_subparsers(dest="kind", required=True)
-    for name, target in (("tcp", "HOST:PORT"), ("http", "URL"), ("zookeeper", "HOST:PORT")):
-        kinds.add_parser(name).add_argument("target", metavar=target)
+    for name in ("tcp", "zookeeper"):
+        kinds.add_parser(name).add_argument("target", metavar="HOST:PORT")
+    page = kinds.add_parser("http")
+    page.add_argument("target", metavar="URL")
+    page.add_argument("text", nargs="?", default="", help="what the page must contain")
     bean = kinds.add_parser("jmx")
     bean.add_argument("target", metavar="HOST:PORT")
     bean.add_argument("bean")
@@ -105,12 +108,15 @@ def parser() -> argparse.ArgumentParser:
 
 def ask(options: argparse.Namespace) -> None:
     """Raises ``Unready`` or ``OSError`` unless the server serves."""
-    if options.kind == "jmx":
+    if options.kind == "http":
+        if options.text not in http(options.target).decode(errors="replace"):
+            raise Unready(f"the page does not contain {options.text!r}")
+    elif options.kind == "jmx":
         jmx(options.target, options.bean, options.conditions)
     elif options.kind == "thrift":
         thrift(options.target, options.method)
     else:
-        {"tcp": tcp, "http": http, "zookeeper": zookeeper}[options.kind](options.target)
+        {"tcp": tcp, "zookeeper": zookeeper}[options.kind](options.target)
 
 
 def main() -> None:

@@ -1,0 +1,57 @@
+{{/* Environment of every container of Airflow. */}}
+{{- define "airflow.env" -}}
+{{- $keys := include "common.name" (list . "airflow-keys") -}}
+{{- $api := include "common.name" (list . "airflow-api-server") -}}
+- name: POSTGRES_PASSWORD
+  valueFrom: {{- include "common.postgresPassword" (list . "airflow-postgres" .Values.postgres) | nindent 4 }}
+- {name: AIRFLOW__DATABASE__SQL_ALCHEMY_CONN, value: "postgresql+psycopg2://airflow:$(POSTGRES_PASSWORD)@{{ include "common.name" (list . "airflow-postgres") }}:5432/airflow"}
+{{- range $variable, $key := dict "AIRFLOW__CORE__FERNET_KEY" "fernet-key" "AIRFLOW__API_AUTH__JWT_SECRET" "jwt-secret" "AIRFLOW__API__SECRET_KEY" "api-secret-key" }}
+- {name: {{ $variable }}, valueFrom: {secretKeyRef: {name: {{ $keys }}, key: {{ $key }}}}}
+{{- end }}
+- {name: LOGIN_USERNAME, valueFrom: {secretKeyRef: {name: {{ include "airflow.login" . }}, key: username}}}
+- {name: AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS, value: "$(LOGIN_USERNAME):admin"}
+- {name: AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE, value: /opt/airflow/run/passwords.json}
+- {name: AIRFLOW__CORE__EXECUTOR, value: LocalExecutor}
+- {name: AIRFLOW__CORE__PARALLELISM, value: {{ .Values.scheduler.parallelism | quote }}}
+- {name: AIRFLOW__CORE__EXECUTION_API_SERVER_URL, value: "http://{{ $api }}:8080/execution/"}
+- {name: AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION, value: {{ .Values.dagsPaused | quote }}}
+# Logs are read from the pod that wrote them, by its address.
+- {name: AIRFLOW__CORE__HOSTNAME_CALLABLE, value: airflow.utils.net.get_host_ip_address}
+- {name: AIRFLOW__LOGGING__BASE_LOG_FOLDER, value: /opt/airflow/logs}
+- {name: AIRFLOW__API__WORKERS, value: "1"}
+- {name: AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK, value: "True"}
+- {name: AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES, value: "1"}
+- {name: ECOMMERCE_TASK_RUNTIME, value: kubernetes}
+- {name: ECOMMERCE_TASK_IMAGE, value: {{ include "common.image" (list . .Values.tasks.image) }}}
+- {name: ECOMMERCE_TASK_IMAGE_PULL_POLICY, value: {{ include "common.pullPolicy" . }}}
+- {name: ECOMMERCE_TASK_IMAGE_PULL_SECRETS, value: {{ dig "imagePullSecrets" list (.Values.global | default dict) | join "," | quote }}}
+- {name: ECOMMERCE_TASK_NAMESPACE, value: {{ .Release.Namespace }}}
+- {name: ECOMMERCE_TASK_SERVICE_ACCOUNT, value: {{ include "common.name" (list . "airflow-task") }}}
+- {name: ECOMMERCE_TASK_CONFIGMAP, value: {{ include "common.settingsConfigMap" . | quote }}}
+{{- range $name, $value := .Values.config }}
+- {name: {{ $name }}, value: {{ $value | quote }}}
+{{- end }}
+{{- end -}}
+
+{{- define "airflow.login" -}}
+{{- .Values.existingLoginSecret | default (include "common.name" (list . "airflow-login")) -}}
+{{- end -}}
+
+{{- define "airflow.mounts" -}}
+- {name: run, mountPath: /opt/airflow/run}
+- {name: logs, mountPath: /opt/airflow/logs}
+- {name: tmp, mountPath: /tmp}
+- {name: configuration, mountPath: /opt/airflow/airflow.cfg, subPath: airflow.cfg}
+{{- end -}}
+
+{{/* Init containers that wait for the database and its schema: (list $ values) */}}
+{{- define "airflow.wait" -}}
+{{- $root := index . 0 -}}
+{{- include "common.waitFor" (list $root $root.Values.image "postgres" (list "tcp" (printf "%s:5432" (include "common.name" (list $root "airflow-postgres"))))) }}
+- {{- include "common.container" (list $root "wait-for-migrations" (dict "image" $root.Values.image "resources" (dict "requests" (dict "cpu" "50m" "memory" "256Mi") "limits" (dict "memory" "768Mi")))) | nindent 2 }}
+  args: [db, check-migrations, --migration-wait-timeout, "600"]
+  env:
+    {{- include "airflow.env" $root | nindent 4 }}
+  volumeMounts:
+    {{- include "airflow.mounts" $root | nindent 4 }}
+{{- end -}}
