@@ -17,9 +17,9 @@ UV := $(CACHE)/uv-$(call hash,local/uv.txt)
 MARKER := .complete
 PYTHON := $(VENV)/bin/python
 
-export PYTHONPATH := $(CURDIR)
+export PYTHONPATH := $(CURDIR):$(CURDIR)/k8s-tests
 
-.PHONY: help env install demo test lint bench local-up local-down local-status local-env sql lock clean
+.PHONY: help env install demo test test-k8s lint bench images up down status charts schemas local-up local-down local-status local-env sql lock clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -40,6 +40,27 @@ lint: env ## Style and types
 
 test: lint ## Style, types and all tests; ARGS go to pytest
 	@$(PYTHON) -m pytest $(ARGS)
+
+test-k8s: env ## The tests on a cluster alone: KUBECONFIG's, kind, or a node of packages; KEEP=1 leaves it
+	@$(PYTHON) -m pytest k8s-tests $(ARGS)
+
+images: env ## Build the container images; ARGS=--push=REGISTRY pushes them
+	@$(PYTHON) -m images build $(ARGS)
+
+up: env ## The platform on a cluster: KUBECONFIG's (with REGISTRY), kind, or a node of packages
+	@$(PYTHON) -m release up $(ARGS)
+
+down: env ## Uninstall it, and end the cluster that `up` started
+	@$(PYTHON) -m release down $(ARGS)
+
+status: env ## What runs on the cluster, and the addresses
+	@$(PYTHON) -m release status
+
+charts: env ## Pack the charts' dependencies, for a `helm install` by hand
+	@$(PYTHON) -m release dependencies
+
+schemas: env ## Write the charts' values.schema.json from their values.yaml
+	@$(PYTHON) -m release schemas
 
 bench: env ## Measure; results under build/bench
 	@$(PYTHON) -m bench $(ARGS)
@@ -62,6 +83,9 @@ sql: env ## A prompt on the SQL endpoint, or Q="select …" for one statement
 lock: $(UV)/$(MARKER) ## Resolve pyproject.toml anew into requirements/lock.txt
 	@$(UV)/bin/uv pip compile pyproject.toml --quiet --upgrade --all-extras --python-version 3.11 \
 		--generate-hashes --no-header --no-emit-index-url --output-file $(LOCK)
+	@for group in tasks spark generator airflow; do \
+		$(UV)/bin/uv pip compile --quiet --group $$group --constraint $(LOCK) --python-version 3.11 --generate-hashes \
+			--no-header --no-annotate --no-emit-index-url --output-file requirements/$$group.txt; done
 
 clean: ## Remove build/ (stop the servers first)
 	@if [ -S "$$(cat build/local/run/supervisord.socket 2>/dev/null)" ]; then \

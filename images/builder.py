@@ -1,7 +1,8 @@
 """Builds the images with docker, or with buildah where no Docker daemon answers.
 
-An image is built again only when its Dockerfile, what that copies, or the image below it has changed; the result is kept
-as an archive in the user's cache. Where Debian's image cannot be pulled, a root file system of Debian packages stands in.
+An image is built again only when its Dockerfile, what that copies, or the image below it has changed; the result is
+kept as an archive in the user's cache. Where Debian's image cannot be pulled, a root file system of Debian packages
+stands in.
 """
 
 import hashlib
@@ -21,7 +22,18 @@ from contracts.command import CommandError
 from local.install import cache as cache_folder
 
 ROOT = Path(__file__).resolve().parents[1]
-IMAGES = ("kafka", "zookeeper", "hadoop", "hbase", "hive-metastore", "postgres", "spark", "tasks", "airflow", "generator")
+IMAGES = (
+    "kafka",
+    "zookeeper",
+    "hadoop",
+    "hbase",
+    "hive-metastore",
+    "postgres",
+    "spark",
+    "tasks",
+    "airflow",
+    "generator",
+)
 """What the charts name; ``base`` stands below them all, and ``build`` builds them."""
 DEBIAN = "docker.io/library/debian:bookworm-slim"
 DEBIAN_MIRROR = "http://deb.debian.org/debian"
@@ -51,7 +63,9 @@ def dockerfile(name: str) -> Path:
 
 def parents(name: str) -> list[str]:
     """The images below an image, as its Dockerfile's ``ARG BASE_IMAGE`` and ``ARG BUILD_IMAGE`` name them."""
-    return [found.lower() for found in re.findall(r"^ARG (BASE|BUILD)_IMAGE$", dockerfile(name).read_text(), re.MULTILINE)]
+    return [
+        found.lower() for found in re.findall(r"^ARG (BASE|BUILD)_IMAGE$", dockerfile(name).read_text(), re.MULTILINE)
+    ]
 
 
 def digest(name: str) -> str:
@@ -218,7 +232,11 @@ def _mounts() -> list[str]:
     uv = Path(os.environ.get("UV_CACHE_DIR") or Path.home() / ".cache" / "uv")
     for folder in (maven, uv):
         folder.mkdir(parents=True, exist_ok=True)
-    places = {f"{certificates}:{certificates}": "ro", f"{maven}:/root/.m2/repository": "rw", f"{uv}:/root/.cache/uv": "rw"}
+    places = {
+        f"{certificates}:{certificates}": "ro",
+        f"{maven}:/root/.m2/repository": "rw",
+        f"{uv}:/root/.cache/uv": "rw",
+    }
     return [f"--volume={place}:{mode}" for place, mode in places.items() if Path(place.partition(":")[0]).exists()]
 
 

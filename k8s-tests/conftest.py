@@ -15,18 +15,23 @@ from typing import Any
 
 import pytest
 from cluster.provider import Access, Provider, choose
-from images.builder import IMAGES, archives, build, image_name
 from kubernetes import client
 from release import pods
 from release.__main__ import VALUES, install
 from release.helm import build_dependencies
 from release.workloads import Release
 
+from images.builder import IMAGES, archives, build, image_name
+
 NAME = "lambda"
 NAMESPACE = "ecommerce-test"
 HERE = Path(__file__).parent
 RATE = 100
 """Events/s of the generator while the platform comes up."""
+
+
+def silent(name: str, state: str, detail: str) -> None:
+    """pytest keeps what is printed."""
 
 
 def pytest_report_header() -> str:
@@ -77,7 +82,7 @@ def cluster() -> Iterator[Cluster]:
     """A cluster, up, without the platform."""
     provider = choose()
     running = provider.access() is not None
-    yield Cluster(provider, provider.up())
+    yield Cluster(provider, provider.up(silent))
     if not running and not os.environ.get("KEEP"):
         provider.down()
 
@@ -85,9 +90,9 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def images(cluster: Cluster) -> None:
     """All images, built and known to the cluster."""
-    build(IMAGES)
+    build(IMAGES, silent)
     if cluster.provider.name != "existing":
-        cluster.provider.load(archives(IMAGES))
+        cluster.provider.load(archives(IMAGES), silent)
 
 
 @pytest.fixture(scope="session")

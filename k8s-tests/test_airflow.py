@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 import requests
 from conftest import Platform
-from dags.ecommerce_daily_analytics import DAG_ID, TASKS
 from release.workloads import Release
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support import expected_conditions as expected
 from selenium.webdriver.support.ui import WebDriverWait
+
+from dags.ecommerce_daily_analytics import DAG_ID, TASKS
 
 SCREENSHOT = Path(__file__).parents[1] / "build" / "airflow.png"
 EMPTY_DAY = "2026-01-02"

@@ -32,7 +32,9 @@ class Access:
 class Provider(Protocol):
     """A way to have a cluster."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """``existing``, ``kind`` or ``node``."""
 
     def describe(self) -> str:
         """One line: which provider, and why."""

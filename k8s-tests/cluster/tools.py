@@ -1,4 +1,4 @@
-"""Programs built from Go modules into the user's cache: a folder of ``node/go`` each, pinned by its go.mod and go.sum."""
+"""Programs built from Go modules into the user's cache: a folder of ``node/go`` each, pinned by go.mod and go.sum."""
 
 import hashlib
 import os

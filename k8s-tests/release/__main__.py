@@ -1,13 +1,19 @@
 """``python -m release``: the platform on a cluster, on this machine or the one that ``KUBECONFIG`` names."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
+from cluster.node.provider import PARTS
+from cluster.provider import Provider, choose
 from kubernetes import client
 
-from cluster.provider import Provider, choose
 from contracts.command import CommandError, run
-from images.builder import IMAGES, archives, build, push
+from images.__main__ import build_with_progress, show
+from images.builder import IMAGES, archives, push
+from local.progress import Progress
+from release import schemas
 from release.helm import UMBRELLA, Helm, build_dependencies
 from release.workloads import Release
 
@@ -17,7 +23,7 @@ READY_SECONDS = 900.0
 POD_SECURITY = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 
-def name_options(command: click.Command) -> click.Command:
+def name_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--release`` and ``--namespace``."""
     for option in (
         click.option("--namespace", "-n", default="ecommerce", show_default=True, envvar="NAMESPACE"),
@@ -44,12 +50,14 @@ def up(values: tuple[Path, ...], registry: str | None, release: str, namespace: 
     click.echo(provider.describe(), err=True)
     if provider.name == "existing" and not registry:
         raise CommandError("an existing cluster pulls its images: name a registry for them with REGISTRY=host/path")
-    build(IMAGES)
-    access = provider.up()
+    show(build_with_progress())
+    with Progress("Starting the cluster", list(PARTS if provider.name == "node" else [provider.name])) as progress:
+        access = provider.up(progress.update)
     if registry:
         push(IMAGES, registry)
     else:
-        provider.load(archives(IMAGES))
+        with Progress("Loading the images", list(IMAGES)) as progress:
+            provider.load(archives(), progress.update)
     installed = install(access.kubeconfig, release, namespace, values or VALUES, registry)
     installed.wait(f"Installing {release} in namespace {namespace}", READY_SECONDS)
     click.echo("Asking it from inside (helm test)", err=True)
@@ -85,6 +93,19 @@ def status(release: str, namespace: str) -> None:
     for workload in installed.workloads():
         click.echo(f"{workload.name:<40}{'ready' if workload.ready else workload.detail or 'starting'}")
     show_addresses(provider, installed)
+
+
+@main.command()
+def dependencies() -> None:
+    """Pack the charts' dependencies, so that `helm install lambda charts/ecommerce-lambda` finds them."""
+    build_dependencies()
+
+
+@main.command("schemas")
+def write_schemas() -> None:
+    """Write values.schema.json of every chart from its values.yaml."""
+    for file, text in schemas.files().items():
+        file.write_text(text)
 
 
 def install(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.tools import tool
+
 from contracts.command import CommandError
 
 ROOT = Path(__file__).resolve().parents[2]

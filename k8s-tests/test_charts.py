@@ -1,0 +1,144 @@
+"""The charts as Helm renders them: without a cluster, but with the real Helm."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from release import schemas
+from release.helm import UMBRELLA, Helm, arguments
+
+from contracts.settings import Settings
+from contracts.topics import TOPICS
+
+OPERATORS = ("--api-versions", "kafka.strimzi.io/v1", "--api-versions", "sparkoperator.k8s.io/v1beta2")
+STANDALONE = UMBRELLA / "values-standalone.yaml"
+SIZES: dict[str, tuple[Path, ...]] = {
+    "default": (),
+    "production": (UMBRELLA / "values-production.yaml",),
+    "standalone": (STANDALONE,),
+    "kind": (STANDALONE, UMBRELLA / "values-kind.yaml"),
+}
+WORKLOADS = ("Deployment", "StatefulSet", "Job", "Pod")
+
+
+def render(files: tuple[Path, ...], **values: object) -> list[dict[str, Any]]:
+    text = Helm().call("template", "lambda", str(UMBRELLA), "-n", "shop", *OPERATORS, *arguments(files, values))
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+@pytest.fixture(scope="module", params=SIZES)
+def manifests(request: pytest.FixtureRequest, charts: Path) -> list[dict[str, Any]]:
+    return render(SIZES[request.param])
+
+
+def pod_specs(manifests: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for manifest in manifests:
+        if manifest["kind"] in WORKLOADS:
+            spec = manifest["spec"] if manifest["kind"] == "Pod" else manifest["spec"]["template"]["spec"]
+            yield f"{manifest['kind']}/{manifest['metadata']['name']}", spec
+
+
+def containers(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*spec.get("initContainers", []), *spec["containers"]]
+
+
+def test_schemas_are_made_from_the_values() -> None:
+    for file, text in schemas.files().items():
+        assert file.read_text() == text, f"{file} is old: run `make schemas`"
+
+
+def test_helm_finds_nothing_to_complain_about(charts: Path) -> None:
+    printed = Helm().call("lint", str(UMBRELLA), "--strict", "--values", str(STANDALONE))
+    assert "0 chart(s) failed" in printed
+
+
+def test_every_container_is_restricted(manifests: list[dict[str, Any]]) -> None:
+    for name, spec in pod_specs(manifests):
+        assert spec["securityContext"]["runAsNonRoot"], name
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert spec["enableServiceLinks"] is False, name
+        for container in containers(spec):
+            context = container["securityContext"]
+            assert not context["allowPrivilegeEscalation"], (name, container["name"])
+            assert context["readOnlyRootFilesystem"], (name, container["name"])
+            assert context["capabilities"] == {"drop": ["ALL"]}, (name, container["name"])
+
+
+def test_every_container_has_resources(manifests: list[dict[str, Any]]) -> None:
+    for name, spec in pod_specs(manifests):
+        for container in containers(spec):
+            assert container["resources"]["requests"]["memory"], (name, container["name"])
+            assert container["resources"]["limits"]["memory"], (name, container["name"])
+
+
+def test_every_server_is_probed(manifests: list[dict[str, Any]]) -> None:
+    for name, spec in pod_specs(manifests):
+        if name.startswith(("Deployment/", "StatefulSet/")):
+            (server,) = spec["containers"]
+            assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(server), name
+
+
+def test_labels_follow_helms_conventions(manifests: list[dict[str, Any]]) -> None:
+    for manifest in manifests:
+        labels = manifest["metadata"]["labels"]
+        assert labels["app.kubernetes.io/instance"] == "lambda", manifest["metadata"]["name"]
+        assert {"app.kubernetes.io/name", "app.kubernetes.io/version", "helm.sh/chart"} <= set(labels)
+        assert manifest["metadata"].get("namespace", "shop") == "shop"
+
+
+def test_names_are_used_once(manifests: list[dict[str, Any]]) -> None:
+    names = [(manifest["kind"], manifest["metadata"]["name"]) for manifest in manifests]
+    assert len(names) == len(set(names)), sorted(name for name in names if names.count(name) > 1)
+
+
+def test_pods_use_accounts_of_their_own(manifests: list[dict[str, Any]]) -> None:
+    accounts = {item["metadata"]["name"] for item in manifests if item["kind"] == "ServiceAccount"}
+    for name, spec in pod_specs(manifests):
+        assert spec["serviceAccountName"] in accounts, name
+
+
+def test_passwords_are_in_secrets_alone(manifests: list[dict[str, Any]]) -> None:
+    secrets = [value for item in manifests if item["kind"] == "Secret" for value in item["data"].values()]
+    assert secrets
+    others = json.dumps([item for item in manifests if item["kind"] != "Secret"])
+    assert not [value for value in secrets if len(value) > 10 and value in others]
+    for _, spec in pod_specs(manifests):
+        for container in containers(spec):
+            for variable in container.get("env", []):
+                if "PASSWORD" in variable["name"] and not variable["name"].endswith("PASSWORDS_FILE"):
+                    assert "valueFrom" in variable, variable["name"]
+
+
+def test_settings_are_those_of_the_contracts(manifests: list[dict[str, Any]]) -> None:
+    (settings,) = [item["data"] for item in manifests if item["metadata"]["name"] == "lambda-settings"]
+    assert set(settings) == set(Settings().as_environment())
+    assert Settings.from_environment(settings).hdfs_uri == "hdfs://lambda-hdfs-namenode:8020"
+
+
+def test_kafka_topics_are_those_of_the_contracts(charts: Path) -> None:
+    rendered = {
+        item["metadata"]["name"]: (item["spec"]["partitions"], item["spec"]["config"])
+        for item in render(())
+        if item["kind"] == "KafkaTopic"
+    }
+    assert rendered == {topic.name: (topic.partitions, topic.config) for topic in TOPICS}
+
+
+def test_files_are_kept_as_often_as_there_are_datanodes(charts: Path) -> None:
+    for datanodes, replication in ((1, 1), (2, 2), (5, 3)):
+        rendered = render((STANDALONE,), **{"hdfs.datanode.replicas": datanodes})
+        sites = [item["data"]["hdfs-site.xml"] for item in rendered if "hdfs-site.xml" in item.get("data", {})]
+        assert len(sites) == 2
+        assert all(f"<name>dfs.replication</name><value>{replication}</value>" in site for site in sites)
+
+
+def test_the_small_size_fits_two_cpus(charts: Path) -> None:
+    requested = 0.0
+    for name, spec in pod_specs(render(SIZES["kind"])):
+        if name.startswith(("Deployment/", "StatefulSet/")):
+            cpu = str(spec["containers"][0]["resources"]["requests"]["cpu"])
+            requested += float(cpu.removesuffix("m")) / (1000 if cpu.endswith("m") else 1)
+    assert requested < 1.6
