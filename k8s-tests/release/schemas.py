@@ -1,7 +1,7 @@
 """values.schema.json of each chart, made from its values.yaml: what a value is there, it must be everywhere.
 
-A mapping that is empty in values.yaml takes any keys; an empty list any items; a string where it is empty, a number or a
-string where Kubernetes takes both (quantities). A few values are known more closely: ``CLOSER``.
+A mapping that is empty in values.yaml takes any keys, an empty list any items. A few values are known more closely:
+``CLOSER``.
 """
 
 import json
