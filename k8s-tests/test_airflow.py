@@ -75,6 +75,12 @@ class Airflow:
             self.get(f"dags/{DAG_ID}/dagRuns/{run}/taskInstances/{task}/logs/{attempt}?full_content=true")
         )
 
+    def fail_others(self) -> None:
+        """Ends what runs on its schedule: the day before the installation has no data, and only one run may be active."""
+        for run in self.get(f"dags/{DAG_ID}/dagRuns")["dag_runs"]:
+            if run["state"] in ("queued", "running"):
+                self.fail(run["dag_run_id"])
+
     def fail(self, run: str) -> None:
         """Marks a run as failed, so that its task is not tried again."""
         answer = self._session.patch(
@@ -105,6 +111,7 @@ def finished(
     platform: Platform, airflow: Airflow, ledger: dict[str, Any], found: dict[str, Any], pods_seen: dict[str, set[str]]
 ) -> str:
     """A run of the DAG for the day of the ledger, ended well."""
+    airflow.fail_others()
     run = airflow.trigger(ledger["first_event_time"][:10])
     deadline = time.monotonic() + 1200
     while time.monotonic() < deadline:

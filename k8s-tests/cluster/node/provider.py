@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -126,13 +127,15 @@ class Node:
         self._until("kube-apiserver", lambda: self._api_ready(api))
         self._apply(api, MANIFESTS / "system.yaml")
         self._apply(api, folder("contour") / "01-crds.yaml")
+        # Contour ends when a kind that it watches is not served yet.
+        self._until("kube-apiserver", lambda: self._crds_served(api))
         for name in programs:
             if not self._supervisor.process(name).running:
                 self._supervisor.launch(name)
         report("node", "waiting", "for the kubelet")
         self._until("kubelet", lambda: self._node_ready(api))
-        self._until("coredns", lambda: self._running("coredns"))
-        self._until("local-path-provisioner", lambda: self._running("local-path-provisioner"))
+        for name in programs:
+            self._until(name, partial(self._running, name))
 
     def _bootstrap_envoy(self) -> None:
         command = [
@@ -159,6 +162,12 @@ class Node:
 
     def _api_ready(self, api: client.ApiClient) -> None:
         client.CoreV1Api(api).read_namespace("kube-system", _request_timeout=5)
+
+    def _crds_served(self, api: client.ApiClient) -> None:
+        for crd in client.ApiextensionsV1Api(api).list_custom_resource_definition(_request_timeout=5).items:
+            conditions = {item.type: item.status for item in crd.status.conditions or []}
+            if conditions.get("Established") != "True":
+                raise CommandError(f"{crd.metadata.name} is not served yet")
 
     def _node_ready(self, api: client.ApiClient) -> None:
         (node,) = client.CoreV1Api(api).list_node(_request_timeout=5).items
