@@ -76,7 +76,7 @@ class Airflow:
         )
 
     def fail_others(self) -> None:
-        """Ends what runs on its schedule: the day before the installation has no data, and only one run may be active."""
+        """Ends the scheduled run: the day before the installation has no data, and only one run may be active."""
         for run in self.get(f"dags/{DAG_ID}/dagRuns")["dag_runs"]:
             if run["state"] in ("queued", "running"):
                 self.fail(run["dag_run_id"])
