@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import requests
+from cluster.node import packages
 from conftest import Platform
 from release.workloads import Release
 from selenium import webdriver
@@ -169,8 +170,8 @@ def test_a_failing_task_is_retried_and_seen(platform: Platform, finished: str, a
 @pytest.fixture
 def browser(platform: Platform) -> Iterator[webdriver.Chrome]:
     """Debian's chromium, in which the ingress's host name is loopback."""
-    paths = {name: which(name) for name in ("chromium", "chromedriver")}
-    assert all(paths.values()), "install Debian's packages chromium and chromium-driver"
+    packages.install(packages.BROWSER)
+    paths = {name: which(name) for name in packages.BROWSER}
     options = webdriver.ChromeOptions()
     options.binary_location = paths["chromium"] or ""
     for flag in (

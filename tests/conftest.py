@@ -1,4 +1,7 @@
-"""The real servers behind the integration tests: one stack a session, fresh, on ports and folders of its own."""
+"""The real servers behind the integration tests: one stack for them all, fresh, on ports and folders of its own.
+
+It ends with the last of these tests, before those on a cluster begin.
+"""
 
 import logging
 import os
@@ -18,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 PORT_OFFSET = "10000"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def local_stack() -> Iterator[Stack]:
     """All servers of the local stack, ready, with folders, topics and tables created and no data."""
     stack = Stack(ROOT / "build" / "test", Ports.from_environment({OFFSET_VARIABLE: PORT_OFFSET}))
@@ -28,13 +31,13 @@ def local_stack() -> Iterator[Stack]:
     stack.down()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(local_stack: Stack) -> Settings:
     """The settings that reach the servers."""
     return local_stack.settings()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def job(stack: Settings, local_stack: Stack) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs ``python -m MODULE ARGUMENTS`` against the servers and returns what it printed and its exit code."""
     environment = job_environment(local_stack)

@@ -50,9 +50,9 @@ def up(values: tuple[Path, ...], registry: str | None, release: str, namespace: 
     click.echo(provider.describe(), err=True)
     if provider.name == "existing" and not registry:
         raise CommandError("an existing cluster pulls its images: name a registry for them with REGISTRY=host/path")
-    show(build_with_progress())
     with Progress("Starting the cluster", list(PARTS if provider.name == "node" else [provider.name])) as progress:
         access = provider.up(progress.update)
+    show(build_with_progress())
     if registry:
         push(IMAGES, registry)
     else:

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from contracts.command import CommandError
@@ -20,14 +21,21 @@ COMMANDS = {
     "nsenter": "util-linux",
     "/usr/lib/cni/bridge": "containernetworking-plugins",
     "/bin/busybox": "busybox-static",
+    "buildah": "buildah",
+    "debootstrap": "debootstrap",
 }
-"""A command of each Debian package."""
+"""A command of each Debian package: what the node runs, and what builds its images."""
+BROWSER = {"chromium": "chromium", "chromedriver": "chromium-driver"}
+"""What the tests look at pages with."""
 ENVOY = Path(__file__).parent / "envoy.txt"
 
 
-def install() -> None:
-    """Installs the Debian packages that are missing. Raises ``CommandError`` naming them where that fails."""
-    missing = sorted({package for command, package in COMMANDS.items() if not shutil.which(command)})
+def install(commands: Mapping[str, str] = COMMANDS) -> None:
+    """Installs the Debian packages whose commands are missing.
+
+    Raises ``CommandError`` naming them where that fails.
+    """
+    missing = sorted({package for command, package in commands.items() if not shutil.which(command)})
     if not missing:
         return
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
