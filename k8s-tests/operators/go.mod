@@ -1,0 +1,5 @@
+module ecommerce-lambda/k8s-tests/operators
+
+go 1.26.0
+
+require github.com/kubeflow/spark-operator/v2 v2.4.0
