@@ -19,10 +19,10 @@ PYTHON := $(VENV)/bin/python
 
 export PYTHONPATH := $(CURDIR):$(CURDIR)/k8s-tests
 
-.PHONY: help env install demo test test-k8s lint bench images up down status charts schemas local-up local-down local-status local-env sql lock clean
+.PHONY: help env install demo test test-k8s lint bench bench-k8s images up down status charts schemas local-up local-down local-status local-env sql lock clean
 
 help: ## Show this list
-	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
+	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
 		printf '  make %-14s %s\n' "$$name" "$$text"; done
 
 env: $(VENV)/$(MARKER) ## Make the Python environment (done by every target that needs it)
@@ -64,6 +64,9 @@ schemas: env ## Write the charts' values.schema.json from their values.yaml
 
 bench: env ## Measure; results under build/bench
 	@$(PYTHON) -m bench $(ARGS)
+
+bench-k8s: env ## Measure the platform on a cluster: first row in HBase, memory
+	@$(PYTHON) -m bench kubernetes
 
 local-up: env ## Start the servers and wait until they serve
 	@$(PYTHON) -m local up $(ARGS)

@@ -13,13 +13,14 @@ ALL = {
     "speed": ["bench.speed"],
     "speed-with-ingest": ["bench.speed", "--with-ingest"],
     "demo": ["bench.demo"],
+    "kubernetes": ["bench.kubernetes"],
 }
 
 
 @click.command()
 @click.argument("names", nargs=-1, type=click.Choice(list(ALL)), metavar="[NAME]...")
 def main(names: tuple[str, ...]) -> None:
-    """Measure all, or the named: generator, ingest, speed, speed-with-ingest, demo."""
+    """Measure all, or the named: generator, ingest, speed, speed-with-ingest, demo, kubernetes."""
     for name in names or ALL:
         if code := subprocess.run([sys.executable, "-m", *ALL[name]]).returncode:
             raise CommandError(f"the benchmark {name} ended with exit code {code}")
