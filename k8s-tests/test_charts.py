@@ -1,14 +1,16 @@
 """The charts as Helm renders them: without a cluster, but with the real Helm."""
 
 import json
+import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from release import schemas
-from release.helm import UMBRELLA, Helm, arguments
+from release.helm import CHARTS, UMBRELLA, Helm, arguments
 
 from contracts.settings import Settings
 from contracts.topics import TOPICS
@@ -142,3 +144,14 @@ def test_the_small_size_fits_two_cpus(charts: Path) -> None:
             cpu = str(spec["containers"][0]["resources"]["requests"]["cpu"])
             requested += float(cpu.removesuffix("m")) / (1000 if cpu.endswith("m") else 1)
     assert requested < 1.6
+
+
+@pytest.mark.parametrize("file", sorted(CHARTS.glob("*/values.yaml")), ids=lambda file: file.parent.name)
+def test_every_value_has_a_comment(file: Path) -> None:
+    lines = ["", *file.read_text().splitlines()]
+    keys = [
+        (before.strip(), line.split(":")[0].strip()) for before, line in pairwise(lines) if re.match(r" *\w.*:", line)
+    ]
+    assert keys
+    plain = ("requests", "limits")  # explained where they stand: below resources
+    assert [key for before, key in keys if not before.startswith("#") and key not in plain] == []

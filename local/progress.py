@@ -57,7 +57,7 @@ class Progress:
 
     def _line(self, name: str, state: str, detail: str, now: float) -> None:
         took = f"after {now - self._started[name]:.1f} s" if state in FINAL else detail
-        self._console.print(f"{now - self._began:6.1f} s  {name:<20}{state} {took}".rstrip(), soft_wrap=True)
+        self._console.print(f"{now - self._began:6.1f} s  {name:<24} {state} {took}".rstrip(), soft_wrap=True)
 
     def _table(self) -> Table:
         now = time.monotonic()
