@@ -26,7 +26,7 @@ NAME = "lambda"
 FIRST_ROW_LIMIT_SECONDS = 480
 MEMORY_LIMIT_MIB = 12 * 1024
 READY_SECONDS = 900
-WATCH_SECONDS = 300
+WATCH_SECONDS = 180
 # Ends when the speed layer answers with revenue.
 FIRST_ROW = """
 import json, subprocess, sys, time
