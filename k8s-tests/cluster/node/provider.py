@@ -1,5 +1,6 @@
 """A real Kubernetes node from package registries alone, in a network namespace of its own."""
 
+import logging
 import os
 import shutil
 import subprocess
@@ -21,6 +22,8 @@ from local.ports import Ports, in_use
 from local.site import ROOT, Site
 from local.supervision import Program, Supervisor
 
+# While the API server starts it warns of each attempt; `_until` says what is wrong when it does not.
+logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 MANIFESTS = Path(__file__).parent / "manifests"
 GO = ("kubernetes", "etcd", "coredns", "local-path-provisioner", "contour", "helm")
 READY_SECONDS = 120.0
