@@ -19,7 +19,7 @@ from release.workloads import Release
 
 from bench.measure import report
 from contracts.command import CommandError, run
-from images.builder import IMAGES, archives, build, image_name
+from images.builder import IMAGES, build, image_name
 
 NAMESPACE = "ecommerce-bench"
 NAME = "lambda"
@@ -78,7 +78,7 @@ def main(seconds: int) -> None:
     access = provider.up(quiet)
     if not registry:
         build(IMAGES, quiet)
-        provider.load(archives(), quiet)
+        provider.load(IMAGES, quiet)
     remove(Release.at(access.kubeconfig, NAME, NAMESPACE).core)
     began = time.monotonic()
     release = install(access.kubeconfig, NAME, NAMESPACE, VALUES, registry)

@@ -22,7 +22,7 @@ from release.helm import build_dependencies
 from release.workloads import Release
 
 from contracts.command import CommandError
-from images.builder import IMAGES, archives, build, image_name
+from images.builder import IMAGES, build, image_name
 
 NAME = "lambda"
 NAMESPACE = "ecommerce-test"
@@ -99,7 +99,7 @@ def images(cluster: Cluster) -> None:
     """All images, built and known to the cluster."""
     build(IMAGES, silent)
     if cluster.provider.name != "existing":
-        cluster.provider.load(archives(IMAGES), silent)
+        cluster.provider.load(IMAGES, silent)
 
 
 @pytest.fixture(scope="session")

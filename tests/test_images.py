@@ -45,7 +45,7 @@ def test_images_run_as_the_same_user(name: str) -> None:
     text = dockerfile(name).read_text()
     users = re.findall(r"^USER (\S+)$", text, re.MULTILINE)
     assert users[-1:] in ([], ["10001:10001"])  # the base's user, unless an image had to be root to install
-    assert "org.opencontainers.image.version" in text
+    assert "org.opencontainers.image.description" in text
     assert name == "base" or "base" in parents(name)
 
 

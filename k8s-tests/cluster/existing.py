@@ -34,7 +34,7 @@ class Existing:
             return None
         return Access(self.kubeconfig, "")
 
-    def load(self, archives: Sequence[Path], report: Report) -> None:
+    def load(self, names: Sequence[str], report: Report) -> None:
         raise CommandError("images reach an existing cluster through a registry: set REGISTRY=host/path")
 
     def down(self) -> None:

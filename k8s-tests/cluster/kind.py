@@ -8,6 +8,7 @@ from pathlib import Path
 from cluster.provider import Access, Report
 from cluster.tools import tool
 from contracts.command import CommandError
+from images.builder import image_name
 from local.install import cache
 
 CLUSTER = "ecommerce-lambda"
@@ -50,11 +51,11 @@ class Kind:
             return None
         return Access(self.kubeconfig, f"http://127.0.0.1:{INGRESS_PORT}")
 
-    def load(self, archives: Sequence[Path], report: Report) -> None:
-        for archive in archives:
-            report(archive.stem, "loading", "")
-            self._run("load", "image-archive", str(archive), "--name", CLUSTER)
-            report(archive.stem, "ready", "")
+    def load(self, names: Sequence[str], report: Report) -> None:
+        for name in names:
+            report(name, "loading", "")
+            self._run("load", "docker-image", image_name(name), "--name", CLUSTER)
+            report(name, "ready", "")
 
     def down(self) -> None:
         self._run("delete", "cluster", "--name", CLUSTER)

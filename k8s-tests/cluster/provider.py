@@ -45,8 +45,8 @@ class Provider(Protocol):
     def access(self) -> Access | None:
         """How to reach it; None while it does not run."""
 
-    def load(self, archives: Sequence[Path], report: Report) -> None:
-        """Makes images known to the nodes from docker archives."""
+    def load(self, names: Sequence[str], report: Report) -> None:
+        """Makes images that were built known to the nodes; ``names`` are those of :data:`images.builder.IMAGES`."""
 
     def down(self) -> None:
         """Ends what :meth:`up` started."""

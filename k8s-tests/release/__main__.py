@@ -11,7 +11,7 @@ from kubernetes import client
 
 from contracts.command import CommandError, run
 from images.__main__ import build_with_progress, show
-from images.builder import IMAGES, archives, push
+from images.builder import IMAGES, push
 from local.progress import Progress
 from release import schemas
 from release.helm import UMBRELLA, Helm, build_dependencies
@@ -57,7 +57,7 @@ def up(values: tuple[Path, ...], registry: str | None, release: str, namespace: 
         push(IMAGES, registry)
     else:
         with Progress("Loading the images", list(IMAGES)) as progress:
-            provider.load(archives(), progress.update)
+            provider.load(IMAGES, progress.update)
     installed = install(access.kubeconfig, release, namespace, values or VALUES, registry)
     installed.wait(f"Installing {release} in namespace {namespace}", READY_SECONDS)
     click.echo("Asking it from inside (helm test)", err=True)

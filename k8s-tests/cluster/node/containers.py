@@ -7,22 +7,27 @@ import subprocess
 import tarfile
 from contextlib import suppress
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 
 import psutil
 
 from cluster.node.files import HELPER_IMAGE, PAUSE_IMAGE
 from contracts.command import CommandError
+from images.layout import Layout
 
 CTR_NAMESPACE = "k8s.io"
 
 
 def ctr(state: Path, *arguments: str) -> str:
     """Runs ``ctr`` on this node's containerd. Raises ``CommandError`` when it fails."""
-    command = ["ctr", "--address", f"{state}/run/containerd.sock", "--namespace", CTR_NAMESPACE, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(_command(state, *arguments), capture_output=True, text=True)
     if done.returncode:
         raise CommandError(f"ctr {' '.join(arguments[:2])} failed: {done.stderr.strip()[-500:]}")
     return done.stdout
+
+
+def _command(state: Path, *arguments: str) -> list[str]:
+    return ["ctr", "--address", f"{state}/run/containerd.sock", "--namespace", CTR_NAMESPACE, *arguments]
 
 
 def import_own(state: Path) -> None:
@@ -30,12 +35,26 @@ def import_own(state: Path) -> None:
     pause = {"pause": (Path("/usr/bin/catatonit"), ["/pause", "-P"])}
     helper = {"bin/busybox": (Path("/bin/busybox"), ["/bin/busybox"])}
     for image, content in ((PAUSE_IMAGE, pause), (HELPER_IMAGE, helper)):
-        import_archive(state, _archive(state, image, content))
+        ctr(state, "images", "import", str(_archive(state, image, content)))
 
 
-def import_archive(state: Path, archive: Path) -> None:
-    """Makes the images of a docker archive known to the kubelet."""
-    ctr(state, "images", "import", str(archive))
+def images(state: Path) -> dict[str, str]:
+    """The manifest's digest of every image by its name."""
+    lines = ctr(state, "images", "list").splitlines()[1:]
+    return {name: digest for name, _, digest, *_ in (line.split() for line in lines)}
+
+
+def import_layout(state: Path, layout: Layout, ref: str, name: str) -> None:
+    """Makes an image of an OCI layout known to the kubelet as ``name``, without sending what is there already."""
+    known = set(ctr(state, "content", "list", "--quiet").split())
+    with subprocess.Popen(_command(state, "images", "import", "-"), stdin=PIPE, stdout=DEVNULL, stderr=PIPE) as process:
+        assert process.stdin
+        assert process.stderr
+        with suppress(BrokenPipeError), process.stdin:
+            layout.write(ref, name, known, process.stdin)
+        error = process.stderr.read().decode()
+    if process.returncode:
+        raise CommandError(f"containerd did not take the image {name}: {error.strip()[-500:]}")
 
 
 def _archive(state: Path, image: str, content: dict[str, tuple[Path, list[str]]]) -> Path:

@@ -17,6 +17,8 @@ from cluster.node.programs import API_FORWARDED, INGRESS_FORWARDED, commands
 from cluster.provider import Access, Report
 from cluster.tools import folder, tool
 from contracts.command import CommandError
+from images.builder import image_name, local_name
+from images.tools import Buildah, layout_ref
 from local.install import cache
 from local.ports import Ports, in_use
 from local.site import ROOT, Site
@@ -73,18 +75,15 @@ class Node:
         report("node", "ready", "")
         return Access(self.kubeconfig, f"http://127.0.0.1:{INGRESS_FORWARDED}")
 
-    def load(self, archives: Sequence[Path], report: Report) -> None:
-        known = self._state / "imported"
-        known.mkdir(exist_ok=True)
-        for archive in archives:
-            image, _, _ = archive.stem.rpartition("-")
-            if not (known / archive.stem).exists():
-                report(image, "loading", "")
-                containers.import_archive(self._state, archive)
-                for old in known.glob(f"{image}-????????????"):
-                    old.unlink()
-                (known / archive.stem).touch()
-            report(image, "ready", "")
+    def load(self, names: Sequence[str], report: Report) -> None:
+        """As :class:`cluster.provider.Provider` says; only layers that containerd has not yet are sent to it."""
+        layout = Buildah().layout
+        for name in names:
+            ref, image = layout_ref(local_name(name)), image_name(name)
+            if containers.images(self._state).get(image) != layout.digest(ref):
+                report(name, "loading", "")
+                containers.import_layout(self._state, layout, ref, image)
+            report(name, "ready", "")
 
     def down(self) -> None:
         """Ends all of it: pods, programs, mounts, the namespace. What a crash left is ended as well."""
