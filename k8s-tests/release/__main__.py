@@ -61,7 +61,8 @@ def up(values: tuple[Path, ...], registry: str | None, release: str, namespace: 
     installed = install(access.kubeconfig, release, namespace, values or VALUES, registry)
     installed.wait(f"Installing {release} in namespace {namespace}", READY_SECONDS)
     click.echo("Asking it from inside (helm test)", err=True)
-    click.echo(Helm(access.kubeconfig).call("test", release, "--namespace", namespace, timeout=READY_SECONDS), err=True)
+    answer = Helm(access.kubeconfig).call("test", release, "--namespace", namespace, timeout=READY_SECONDS)
+    click.echo(answer.partition("NOTES:")[0], err=True)
     show_addresses(provider, installed)
 
 
