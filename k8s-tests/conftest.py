@@ -27,6 +27,7 @@ from images.builder import IMAGES, build, image_name
 NAME = "lambda"
 NAMESPACE = "ecommerce-test"
 HERE = Path(__file__).parent
+REGISTRY = os.environ.get("REGISTRY")
 RATE = 100
 """Events/s of the generator while the platform comes up."""
 
@@ -71,7 +72,7 @@ class Platform:
 
     def run(self, *command: str, seconds: float = 300) -> str:
         """Runs a command in a pod of the tasks image, with the platform's settings."""
-        return pods.run(self.release, image_name("tasks"), command, seconds)
+        return pods.run(self.release, image_name("tasks", REGISTRY or "docker.io"), command, seconds)
 
 
 @pytest.fixture(scope="session")
@@ -96,9 +97,11 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def images(cluster: Cluster) -> None:
-    """All images, built and known to the cluster."""
-    build(IMAGES, silent)
-    if cluster.provider.name != "existing":
+    """All images, built and known to the cluster, or in the registry that it pulls from."""
+    if cluster.provider.name == "existing":
+        assert REGISTRY, "an existing cluster pulls its images: `make images ARGS=--push=REGISTRY`, then set REGISTRY"
+    else:
+        build(IMAGES, silent)
         cluster.provider.load(IMAGES, silent)
 
 
@@ -107,8 +110,7 @@ def platform(cluster: Cluster, images: None, charts: Path) -> Iterator[Platform]
     """The platform, installed from nothing in a namespace of its own, all workloads ready."""
     delete_namespace(cluster.api)
     began = time.monotonic()
-    registry = os.environ.get("REGISTRY")
-    release = install(cluster.access.kubeconfig, NAME, NAMESPACE, VALUES, registry, **{"generator.rate": RATE})
+    release = install(cluster.access.kubeconfig, NAME, NAMESPACE, VALUES, REGISTRY, **{"generator.rate": RATE})
     release.wait(f"Installing {NAME} in namespace {NAMESPACE}", 900)
     yield Platform(cluster, release, began)
     if not os.environ.get("KEEP"):
