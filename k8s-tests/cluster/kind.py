@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kubernetes import config, utils
+
 from cluster.provider import Access, Report
-from cluster.tools import tool
+from cluster.tools import CONTOUR, MODULES, module_folder, tool
 from contracts.command import CommandError
 from images.builder import image_name
 from local.install import cache
@@ -42,6 +44,7 @@ class Kind:
                 "create", "cluster", "--name", CLUSTER, "--config", "-", "--wait", "5m",
                 "--kubeconfig", str(self.kubeconfig), given=CONFIGURATION,
             )  # fmt: skip
+            self._install_ingress()
         self._run("export", "kubeconfig", "--name", CLUSTER, "--kubeconfig", str(self.kubeconfig))
         report(self.name, "ready", "")
         return Access(self.kubeconfig, f"http://127.0.0.1:{INGRESS_PORT}")
@@ -56,6 +59,11 @@ class Kind:
             report(name, "loading", "")
             self._run("load", "docker-image", image_name(name), "--name", CLUSTER)
             report(name, "ready", "")
+
+    def _install_ingress(self) -> None:
+        """Contour, as its project publishes it; its Envoy takes the node's port 80."""
+        manifest = module_folder(MODULES / "contour", CONTOUR) / "examples" / "render" / "contour.yaml"
+        utils.create_from_yaml(config.new_client_from_config(str(self.kubeconfig)), str(manifest))
 
     def down(self) -> None:
         self._run("delete", "cluster", "--name", CLUSTER)

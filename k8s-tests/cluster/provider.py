@@ -21,6 +21,8 @@ class Access:
     kubeconfig: Path
     ingress: str
     """Address of the Ingress controller, such as ``http://127.0.0.1:8080``; empty when it is not known."""
+    programs: tuple[Path, ...] = ()
+    """Folders of kubectl and Helm, for ``PATH``; empty where the user has them."""
 
     def url(self, host: str) -> str:
         """The address of an Ingress host in a browser on this machine."""

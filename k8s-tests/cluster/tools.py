@@ -1,6 +1,7 @@
 """Programs built from Go modules into the user's cache: a folder of ``node/go`` each, pinned by go.mod and go.sum."""
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ MODULES = Path(__file__).parent / "node" / "go"
 KUBERNETES = "v1.34.4"
 STRIP = "-s -w"
 HELM = "v3.22.0"
+CONTOUR = "github.com/projectcontour/contour"
 
 
 def _set(**values: str) -> str:
@@ -78,12 +80,19 @@ def _build(module: Path, flags: str, target: Path) -> None:
         if (draft / built).exists():
             (draft / built).rename(draft / known)
     if module.name == "contour":
-        shutil.copy(module_folder(module, "github.com/projectcontour/contour") / "examples/contour/01-crds.yaml", draft)
+        shutil.copy(module_folder(module, CONTOUR) / "examples/contour/01-crds.yaml", draft)
     shutil.rmtree(target, ignore_errors=True)
     draft.rename(target)
 
 
 def module_folder(module: Path, path: str) -> Path:
-    """Where Go keeps the sources of a module that ``module`` requires."""
-    command = ["go", "list", "-m", "-f", "{{.Dir}}", path]
-    return Path(subprocess.run(command, cwd=module, capture_output=True, text=True, check=True).stdout.strip())
+    """Where Go keeps the sources of a module that ``module`` requires, downloaded when they are missing.
+
+    Raises ``CommandError`` where Go is missing or the module cannot be had.
+    """
+    if not shutil.which("go"):
+        raise CommandError(f"go was not found in PATH; install Go 1.26 or later to fetch {path}")
+    done = subprocess.run(["go", "mod", "download", "-json", path], cwd=module, capture_output=True, text=True)
+    if done.returncode:
+        raise CommandError(f"go mod download {path} failed: {done.stderr.strip() or done.stdout.strip()}")
+    return Path(json.loads(done.stdout)["Dir"])

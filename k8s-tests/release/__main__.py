@@ -142,6 +142,8 @@ def show_addresses(provider: Provider, release: Release) -> None:
         for rule in ingress.spec.rules:
             click.echo(f"{ingress.metadata.name:<30}{access.url(rule.host)}")
     click.echo(f"\nexport KUBECONFIG={access.kubeconfig}")
+    if access.programs:
+        click.echo(f"export PATH={':'.join(map(str, access.programs))}:$PATH")
     click.echo(f"kubectl -n {release.namespace} get pods")
     click.echo(Helm(access.kubeconfig).call("get", "notes", release.name, "--namespace", release.namespace))
 

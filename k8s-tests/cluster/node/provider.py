@@ -51,7 +51,8 @@ class Node:
     def access(self) -> Access | None:
         if not self._supervisor.running():
             return None
-        return Access(self.kubeconfig, f"http://127.0.0.1:{INGRESS_FORWARDED}")
+        programs = (folder("kubernetes"), folder("helm"))
+        return Access(self.kubeconfig, f"http://127.0.0.1:{INGRESS_FORWARDED}", programs)
 
     def up(self, report: Report) -> Access:
         """As :class:`cluster.provider.Provider` says. Minutes the first time (Go builds), then seconds."""
@@ -73,7 +74,9 @@ class Node:
                 self.down()
             raise
         report("node", "ready", "")
-        return Access(self.kubeconfig, f"http://127.0.0.1:{INGRESS_FORWARDED}")
+        access = self.access()
+        assert access
+        return access
 
     def load(self, names: Sequence[str], report: Report) -> None:
         """As :class:`cluster.provider.Provider` says; only layers that containerd has not yet are sent to it."""
