@@ -80,7 +80,10 @@ def test_every_server_is_probed(manifests: list[dict[str, Any]]) -> None:
     for name, spec in pod_specs(manifests):
         if name.startswith(("Deployment/", "StatefulSet/")):
             (server,) = spec["containers"]
-            assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(server), name
+            for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
+                probe = server[kind]
+                question = probe.get("httpGet") or probe["exec"]["command"]
+                assert list(question)[:2] != ["probe", "tcp"], f"{kind} of {name} asks for the port alone"
 
 
 def test_labels_follow_helms_conventions(manifests: list[dict[str, Any]]) -> None:

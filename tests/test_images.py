@@ -111,6 +111,25 @@ def test_probe_takes_a_thrift_reply_and_no_exception(kind: int, code: int) -> No
         assert probe("thrift", f"127.0.0.1:{server.getsockname()[1]}", "getTableNames")[0] == code
 
 
+@pytest.mark.parametrize(
+    ("said", "ready", "alive"), [("Mode: leader\n", 0, 1), ("not currently serving requests\n", 1, 1), ("imok", 1, 0)]
+)
+def test_probe_tells_a_zookeeper_in_its_quorum_from_one_that_runs(said: str, ready: int, alive: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            for _ in range(2):
+                connection, _address = server.accept()
+                with connection:
+                    connection.recv(4)
+                    connection.sendall(said.encode())
+
+        threading.Thread(target=answer, daemon=True).start()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        assert probe("zookeeper", address)[0] == ready
+        assert probe("zookeeper", address, "ruok")[0] == alive
+
+
 def test_probe_waits() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))

@@ -20,6 +20,8 @@ SECONDS = 5.0
 REPORT_SECONDS = 15.0
 VERSION_1 = 0x80010000
 CALL, REPLY = 1, 2
+WORDS = {"srvr": "Mode: ", "ruok": "imok"}
+"""Questions to ZooKeeper, and what is in a good answer."""
 
 
 class Unready(Exception):
@@ -62,12 +64,12 @@ def jmx(address: str, bean: str, conditions: list[str]) -> None:
             raise Unready(f"{name} is {value}, not at least {wanted}")
 
 
-def zookeeper(address: str) -> None:
-    """The server answers the word ``srvr`` with its mode: it has joined its quorum."""
+def zookeeper(address: str, word: str) -> None:
+    """The server answers ``srvr`` with its mode: it has joined its quorum; or ``ruok``: it runs, quorum or not."""
     with connect(address) as connection:
-        connection.sendall(b"srvr")
+        connection.sendall(word.encode())
         answer = connection.makefile().read()
-    if "Mode: " not in answer:
+    if WORDS[word] not in answer:
         raise Unready(answer.strip() or "no answer")
 
 
@@ -91,8 +93,10 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="probe", description="Ask a server whether it serves.")
     top.add_argument("--wait", type=float, default=0, metavar="SECONDS", help="ask again each second, for so long")
     kinds = top.add_subparsers(dest="kind", required=True)
-    for name in ("tcp", "zookeeper"):
-        kinds.add_parser(name).add_argument("target", metavar="HOST:PORT")
+    kinds.add_parser("tcp").add_argument("target", metavar="HOST:PORT")
+    words = kinds.add_parser("zookeeper")
+    words.add_argument("target", metavar="HOST:PORT")
+    words.add_argument("word", nargs="?", default="srvr", choices=WORDS)
     page = kinds.add_parser("http")
     page.add_argument("target", metavar="URL")
     page.add_argument("text", nargs="?", default="", help="what the page must contain")
@@ -115,8 +119,10 @@ def ask(options: argparse.Namespace) -> None:
         jmx(options.target, options.bean, options.conditions)
     elif options.kind == "thrift":
         thrift(options.target, options.method)
+    elif options.kind == "zookeeper":
+        zookeeper(options.target, options.word)
     else:
-        {"tcp": tcp, "zookeeper": zookeeper}[options.kind](options.target)
+        tcp(options.target)
 
 
 def main() -> None:
