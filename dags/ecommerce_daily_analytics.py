@@ -13,6 +13,7 @@ ECOMMERCE_TASK_NAMESPACE          default: the namespace that Airflow runs in
 ECOMMERCE_TASK_SERVICE_ACCOUNT    default: default
 ECOMMERCE_TASK_CONFIGMAP          ConfigMap with the ``ECOMMERCE_…`` settings (contracts/settings.py)
 ECOMMERCE_TASK_SECRET             Secret with settings that are secret
+ECOMMERCE_DAG_START               first day of the scheduled runs, YYYY-MM-DD in UTC
 """
 
 import os
@@ -194,7 +195,7 @@ def build() -> DAG:
         description="Daily marts of the shop: revenue, funnel, affinity, stock; reconciled with the speed layer.",
         # The interval's first day is the one that is over when the run starts; late events had half an hour by then.
         schedule=CronDataIntervalTimetable("30 0 * * *", timezone="UTC"),
-        start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+        start_date=pendulum.from_format(os.environ.get("ECOMMERCE_DAG_START", "2026-01-01"), "YYYY-MM-DD", tz="UTC"),
         catchup=False,
         max_active_runs=1,
         params={

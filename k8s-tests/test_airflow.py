@@ -76,12 +76,6 @@ class Airflow:
             self.get(f"dags/{DAG_ID}/dagRuns/{run}/taskInstances/{task}/logs/{attempt}?full_content=true")
         )
 
-    def fail_others(self) -> None:
-        """Ends the scheduled run: the day before the installation has no data, and only one run may be active."""
-        for run in self.get(f"dags/{DAG_ID}/dagRuns")["dag_runs"]:
-            if run["state"] in ("queued", "running"):
-                self.fail(run["dag_run_id"])
-
     def fail(self, run: str) -> None:
         """Marks a run as failed, so that its task is not tried again."""
         answer = self._session.patch(
@@ -112,7 +106,6 @@ def finished(
     platform: Platform, airflow: Airflow, ledger: dict[str, Any], found: dict[str, Any], pods_seen: dict[str, set[str]]
 ) -> str:
     """A run of the DAG for the day of the ledger, ended well."""
-    airflow.fail_others()
     run = airflow.trigger(ledger["first_event_time"][:10])
     deadline = time.monotonic() + 1200
     while time.monotonic() < deadline:
@@ -126,6 +119,19 @@ def finished(
     states = {task: item["state"] for task, item in airflow.tasks(run).items()}
     assert state == "success", states
     return run
+
+
+def test_no_day_before_the_installation_is_scheduled(platform: Platform, airflow: Airflow) -> None:
+    """There is no data of them: their runs would fail."""
+    dag = airflow.get(f"dags/{DAG_ID}/details")
+    assert dag["is_paused"] is False
+    configuration = platform.release.core.read_namespaced_config_map(
+        f"{platform.release.name}-airflow", platform.release.namespace
+    )
+    installed = configuration.metadata.creation_timestamp.date().isoformat()
+    assert dag["start_date"][:10] == installed
+    runs = [run for run in airflow.get(f"dags/{DAG_ID}/dagRuns")["dag_runs"] if run["run_type"] == "scheduled"]
+    assert [run for run in runs if run["logical_date"][:10] < installed] == []
 
 
 def test_each_task_ran_in_its_own_pod(finished: str, airflow: Airflow, pods_seen: dict[str, set[str]]) -> None:

@@ -28,6 +28,7 @@
 - {name: ECOMMERCE_TASK_NAMESPACE, value: {{ .Release.Namespace }}}
 - {name: ECOMMERCE_TASK_SERVICE_ACCOUNT, value: {{ include "common.name" (list . "airflow-task") }}}
 - {name: ECOMMERCE_TASK_CONFIGMAP, value: {{ include "common.settingsConfigMap" . | quote }}}
+- {name: ECOMMERCE_DAG_START, valueFrom: {configMapKeyRef: {name: {{ include "common.name" (list . "airflow") }}, key: dag-start}}}
 {{- range $name, $value := .Values.config }}
 - {name: {{ $name }}, value: {{ $value | quote }}}
 {{- end }}
