@@ -65,8 +65,8 @@ schemas: env ## Write the charts' values.schema.json from their values.yaml
 bench: env ## Measure; results under build/bench
 	@$(PYTHON) -m bench $(ARGS)
 
-bench-k8s: env ## Measure the platform on a cluster: first row in HBase, memory
-	@$(PYTHON) -m bench kubernetes
+bench-k8s: env ## Measure the platform on a cluster: first row in HBase, memory, ingest
+	@$(PYTHON) -m bench kubernetes kubernetes-ingest
 
 local-up: env ## Start the servers and wait until they serve
 	@$(PYTHON) -m local up $(ARGS)

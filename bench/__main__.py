@@ -14,13 +14,14 @@ ALL = {
     "speed-with-ingest": ["bench.speed", "--with-ingest"],
     "demo": ["bench.demo"],
     "kubernetes": ["bench.kubernetes"],
+    "kubernetes-ingest": ["bench.kubernetes_ingest"],
 }
 
 
 @click.command()
 @click.argument("names", nargs=-1, type=click.Choice(list(ALL)), metavar="[NAME]...")
 def main(names: tuple[str, ...]) -> None:
-    """Measure all, or the named: generator, ingest, speed, speed-with-ingest, demo, kubernetes."""
+    """Measure all, or the named: generator, ingest, speed, speed-with-ingest, demo, kubernetes, kubernetes-ingest."""
     for name in names or ALL:
         if code := subprocess.run([sys.executable, "-m", *ALL[name]]).returncode:
             raise CommandError(f"the benchmark {name} ended with exit code {code}")

@@ -48,9 +48,14 @@ def drain(stack: Stack, *command: str) -> dict[str, float]:
     return {"seconds": seconds, "bytes": memory.stop()}
 
 
+def play(events: int) -> list[str]:
+    """The generator's command for Python: a day of about so many events, all of them well-formed."""
+    return ["-m", "generator", "--events", str(events), "--malformed-share", "0"]
+
+
 def fill(stack: Stack, events: int) -> None:
     subprocess.run(
-        [sys.executable, "-m", "generator", "--events", str(events), "--malformed-share", "0"],
+        [sys.executable, *play(events)],
         cwd=ROOT,
         env={**os.environ, **environment(stack.site)},
         check=True,

@@ -1,31 +1,22 @@
 """The platform on a cluster: seconds from ``helm install`` to the first row in HBase, and its real memory.
 
-``make bench-k8s`` takes the cluster that ``make up`` takes, installs ``values-kind.yaml`` in a namespace of
-its own with the images loaded before, and removes it again. Memory is what the kubelet's Summary API tells of the pods:
-the working set, as Kubernetes counts it against limits, and resident pages alone.
-https://kubernetes.io/docs/reference/instrumentation/node-metrics/
+It installs ``values-kind.yaml`` in a namespace of its own with the images loaded before, and removes it again. Memory
+is what the kubelet's Summary API tells of the pods: the working set, as Kubernetes counts it against limits, and
+resident pages alone. https://kubernetes.io/docs/reference/instrumentation/node-metrics/
 """
 
 import json
-import os
 import time
 
 import click
-from cluster.provider import choose
-from kubernetes import client
-from release import pods
-from release.__main__ import VALUES, install
 from release.workloads import Release
 
+from bench.cluster import READY_SECONDS, target
 from bench.measure import report
-from contracts.command import CommandError, run
-from images.builder import IMAGES, build, image_name
+from contracts.command import run
 
-NAMESPACE = "ecommerce-bench"
-NAME = "lambda"
 FIRST_ROW_LIMIT_SECONDS = 480
 MEMORY_LIMIT_MIB = 12 * 1024
-READY_SECONDS = 900
 WATCH_SECONDS = 180
 # Ends when the speed layer answers with revenue.
 FIRST_ROW = """
@@ -37,10 +28,6 @@ while True:
         break
     time.sleep(1)
 """
-
-
-def quiet(name: str, state: str, detail: str) -> None:
-    """The figures are what is printed."""
 
 
 def memory(release: Release) -> tuple[int, int]:
@@ -57,33 +44,14 @@ def memory(release: Release) -> tuple[int, int]:
     return working, resident
 
 
-def remove(core: client.CoreV1Api) -> None:
-    """Removes the benchmark's namespace and waits until it is gone."""
-    while NAMESPACE in [item.metadata.name for item in core.list_namespace().items]:
-        if core.read_namespace(NAMESPACE).status.phase == "Active":
-            core.delete_namespace(NAMESPACE)
-        time.sleep(1)
-
-
 @click.command()
 @click.option("--seconds", default=WATCH_SECONDS, show_default=True, help="How long to watch memory once it is ready.")
 def main(seconds: int) -> None:
     """Measure the platform on a cluster: seconds to the first row in HBase, and memory."""
-    provider = choose()
-    click.echo(provider.describe(), err=True)
-    registry = os.environ.get("REGISTRY")
-    if provider.name == "existing" and not registry:
-        raise CommandError("an existing cluster pulls its images: `make images ARGS=--push=…` first, then set REGISTRY")
-    running = provider.access() is not None
-    access = provider.up(quiet)
-    if not registry:
-        build(IMAGES, quiet)
-        provider.load(IMAGES, quiet)
-    remove(Release.at(access.kubeconfig, NAME, NAMESPACE).core)
-    began = time.monotonic()
-    release = install(access.kubeconfig, NAME, NAMESPACE, VALUES, registry)
-    try:
-        pods.run(release, image_name("tasks", registry or "docker.io"), ["python", "-c", FIRST_ROW], READY_SECONDS)
+    with target() as cluster:
+        began = time.monotonic()
+        release = cluster.install()
+        cluster.run("tasks", ["python", "-c", FIRST_ROW])
         first_row = time.monotonic() - began
         release.wait("Waiting for all of it", READY_SECONDS)
         ready = time.monotonic() - began
@@ -91,15 +59,11 @@ def main(seconds: int) -> None:
         while time.monotonic() < began + ready + seconds:
             samples.append(memory(release))
             time.sleep(5)
-    finally:
-        remove(release.core)
-        if not running:
-            provider.down()
     working, resident = (max(sample[index] for sample in samples) / 2**20 for index in (0, 1))
     report(
         "kubernetes",
         {
-            "cluster": provider.name,
+            "cluster": cluster.provider.name,
             "install_to_first_row_seconds": round(first_row, 1),
             "ratio_first_row_to_limit": round(first_row / FIRST_ROW_LIMIT_SECONDS, 2),
             "install_to_all_ready_seconds": round(ready, 1),

@@ -41,7 +41,13 @@ def streaming_options(job: str, trigger_seconds: float, max_offsets: int) -> Cal
         command.__name__, command.__doc__ = function.__name__, function.__doc__
         command.__click_params__ = list(getattr(function, "__click_params__", []))  # type: ignore[attr-defined]
         for option in (
-            click.option("--available-now", is_flag=True, help="Drain what the topics hold now, then end."),
+            click.option(
+                "--available-now",
+                envvar=variable("AVAILABLE_NOW"),
+                show_envvar=True,
+                is_flag=True,
+                help="Drain what the topics hold now, then end.",
+            ),
             click.option(
                 "--checkpoint",
                 envvar=variable("CHECKPOINT"),

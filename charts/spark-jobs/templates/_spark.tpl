@@ -1,13 +1,15 @@
-{{/* What each job waits for: (list $) */}}
+{{/* What a job waits for: (list $ name) */}}
 {{- define "spark.needs" -}}
-- name: wait-for-topics-and-tables
-  image: {{ include "common.image" (list . .Values.prepare.image) }}
-  imagePullPolicy: {{ include "common.pullPolicy" . }}
-  command: [python, -m, jobs.prepare, wait, --for, topics, --for, folders, --for, hbase-tables, --timeout, "900"]
+{{- $root := index . 0 -}}
+{{- $needs := index (dict "ingest" (list "topics" "folders") "speed" (list "topics" "folders" "hbase-tables")) (index . 1) -}}
+- name: wait-for-{{ last $needs }}
+  image: {{ include "common.image" (list $root $root.Values.prepare.image) }}
+  imagePullPolicy: {{ include "common.pullPolicy" $root }}
+  command: [python, -m, jobs.prepare, wait{{ range $needs }}, --for, {{ . }}{{ end }}, --timeout, "900"]
   envFrom:
-    {{- include "common.settingsEnvFrom" . | nindent 4 }}
+    {{- include "common.settingsEnvFrom" $root | nindent 4 }}
   securityContext:
-    {{- include "common.containerSecurityContext" . | nindent 4 }}
+    {{- include "common.containerSecurityContext" $root | nindent 4 }}
   resources:
     requests: {cpu: 10m, memory: 96Mi}
     limits: {memory: 256Mi}

@@ -1,0 +1,76 @@
+"""What the benchmarks on a cluster share: the cluster that ``make up`` takes, and a namespace that is theirs."""
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import click
+from cluster.provider import Access, Provider, choose
+from release import pods
+from release.__main__ import VALUES, install
+from release.workloads import Release
+
+from contracts.command import CommandError
+from images.builder import IMAGES, build, image_name
+
+NAMESPACE = "ecommerce-bench"
+NAME = "lambda"
+READY_SECONDS = 900
+
+
+def quiet(name: str, state: str, detail: str) -> None:
+    """The figures are what is printed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A cluster that runs and knows the images."""
+
+    provider: Provider
+    access: Access
+    registry: str | None
+
+    @property
+    def release(self) -> Release:
+        return Release.at(self.access.kubeconfig, NAME, NAMESPACE)
+
+    def install(self, values: Mapping[str, Any] | None = None) -> Release:
+        """Installs or upgrades the platform of ``values-kind.yaml`` with these values; does not wait for it."""
+        return install(self.access.kubeconfig, NAME, NAMESPACE, VALUES, self.registry, **(values or {}))
+
+    def run(self, image: str, command: Sequence[str], seconds: float = READY_SECONDS) -> str:
+        """Runs a command in a pod of an image with the platform's settings; what it printed."""
+        return pods.run(self.release, image_name(image, self.registry or "docker.io"), command, seconds)
+
+    def remove(self) -> None:
+        """Removes the benchmark's namespace and waits until it is gone."""
+        core = self.release.core
+        while NAMESPACE in [item.metadata.name for item in core.list_namespace().items]:
+            if core.read_namespace(NAMESPACE).status.phase == "Active":
+                core.delete_namespace(NAMESPACE)
+            time.sleep(1)
+
+
+@contextmanager
+def target() -> Iterator[Target]:
+    """The cluster, without the benchmark's namespace before and after; ended when it did not run before."""
+    provider = choose()
+    click.echo(provider.describe(), err=True)
+    registry = os.environ.get("REGISTRY")
+    if provider.name == "existing" and not registry:
+        raise CommandError("an existing cluster pulls its images: `make images ARGS=--push=…` first, then set REGISTRY")
+    running = provider.access() is not None
+    cluster = Target(provider, provider.up(quiet), registry)
+    if not registry:
+        build(IMAGES, quiet)
+        provider.load(IMAGES, quiet)
+    cluster.remove()
+    try:
+        yield cluster
+    finally:
+        cluster.remove()
+        if not running:
+            provider.down()
