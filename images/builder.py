@@ -1,4 +1,4 @@
-"""Builds the images with docker, or with buildah where no Docker daemon answers.
+"""Builds the images with docker, or with buildah where no Docker daemon can pull images.
 
 An image is built again only when its Dockerfile, what that copies, or the image below it has changed. Docker keeps what
 it built in its daemon, buildah in an OCI layout in the user's cache.

@@ -1,4 +1,4 @@
-"""The programs that build images: docker where its daemon answers, else buildah.
+"""The programs that build images: docker where its daemon can pull Debian's image, else buildah.
 
 Where buildah cannot pull Debian's image, a root file system of Debian packages stands in.
 """
@@ -94,8 +94,7 @@ class Buildah:
         name = "localhost/ecommerce-lambda/root:bookworm"
         if self.exists(name):
             return name
-        pull = [*self._command, "pull", "--quiet", DEBIAN]
-        if not subprocess.run(pull, capture_output=True, timeout=PULL_SECONDS).returncode:
+        if _succeeds(*self._command, "pull", "--quiet", DEBIAN):
             return DEBIAN
         if not shutil.which("debootstrap"):
             raise CommandError(f"{DEBIAN} cannot be pulled; install debootstrap to make a root file system instead")
@@ -117,7 +116,7 @@ class Buildah:
 
 
 class Docker:
-    """docker, where its daemon answers."""
+    """docker, where its daemon can pull Debian's image."""
 
     def exists(self, image: str) -> bool:
         return not subprocess.run(["docker", "image", "inspect", image], capture_output=True).returncode
@@ -145,16 +144,20 @@ class Docker:
 
 @cache
 def tool() -> Tool:
-    """docker where a daemon answers, else buildah. Raises ``CommandError`` where there is neither."""
-    if docker_answers():
+    """docker where it serves, else buildah. Raises ``CommandError`` where there is neither."""
+    if docker_serves():
         return Docker()
     if shutil.which("buildah"):
         return Buildah()
-    raise CommandError("no Docker daemon answers and buildah was not found; install Debian's buildah or start Docker")
+    raise CommandError(f"no Docker daemon can pull {DEBIAN} and buildah was not found; install one of them")
 
 
-def docker_answers() -> bool:
-    return bool(shutil.which("docker")) and not subprocess.run(["docker", "info"], capture_output=True).returncode
+@cache
+def docker_serves() -> bool:
+    """Whether a Docker daemon answers that has Debian's image, or can pull it: without a registry it builds nothing."""
+    if not shutil.which("docker") or not _succeeds("docker", "info"):
+        return False
+    return _succeeds("docker", "image", "inspect", DEBIAN) or _succeeds("docker", "pull", "--quiet", DEBIAN)
 
 
 def layout_ref(image: str) -> str:
@@ -175,6 +178,14 @@ def _mounts() -> list[str]:
         f"{uv}:/root/.cache/uv": "rw",
     }
     return [f"--volume={place}:{mode}" for place, mode in places.items() if Path(place.partition(":")[0]).exists()]
+
+
+def _succeeds(*command: str) -> bool:
+    """Whether a command exits with 0 within the time that pulling an image may take."""
+    try:
+        return not subprocess.run(command, capture_output=True, timeout=PULL_SECONDS).returncode
+    except subprocess.TimeoutExpired:
+        return False
 
 
 def _run(command: Sequence[str]) -> None:

@@ -34,7 +34,7 @@ class Kind:
         return cache() / "kind" / "kubeconfig"
 
     def describe(self) -> str:
-        return "kind: KUBECONFIG is not set, and a Docker daemon answers"
+        return "kind: KUBECONFIG is not set, and a Docker daemon can pull images"
 
     def up(self, report: Report) -> Access:
         report(self.name, "starting", "")

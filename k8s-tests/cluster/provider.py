@@ -1,14 +1,13 @@
 """Which cluster to use, and what every provider of one offers."""
 
 import os
-import shutil
-import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from contracts.command import CommandError
+from images.tools import docker_serves
 
 Report = Callable[[str, str, str], None]
 """Called with a part's name, its state and a detail."""
@@ -55,7 +54,7 @@ class Provider(Protocol):
 
 
 def choose() -> Provider:
-    """The cluster of ``KUBECONFIG``, else kind where a Docker daemon answers, else a node of packages."""
+    """The cluster of ``KUBECONFIG``, else kind where a Docker daemon can pull images, else a node of packages."""
     from cluster.existing import Existing
     from cluster.kind import Kind
     from cluster.node.provider import Node
@@ -64,7 +63,7 @@ def choose() -> Provider:
     kubeconfig = os.environ.get("KUBECONFIG")
     if kubeconfig and Path(kubeconfig).resolve() != node.kubeconfig.resolve():
         return Existing(Path(kubeconfig))
-    if shutil.which("docker") and not subprocess.run(["docker", "info"], capture_output=True).returncode:
+    if docker_serves():
         return Kind()
     if os.geteuid() or os.uname().sysname != "Linux":
         raise CommandError(

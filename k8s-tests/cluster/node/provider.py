@@ -46,7 +46,7 @@ class Node:
         return self._state / "pki" / "admin.kubeconfig"
 
     def describe(self) -> str:
-        return "node of packages: KUBECONFIG is not set and no Docker daemon answers"
+        return "node of packages: KUBECONFIG is not set and no Docker daemon can pull images"
 
     def access(self) -> Access | None:
         if not self._supervisor.running():
