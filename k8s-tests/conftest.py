@@ -6,7 +6,6 @@ where Docker runs, else a node built from packages. ``KEEP=1`` leaves cluster an
 
 import json
 import os
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from release import pods
 from release.__main__ import VALUES, install
 from release.helm import build_dependencies
 from release.workloads import Release
+from shop import COUNT, Shop
 
 from contracts.command import CommandError
 from images.builder import IMAGES, build, image_name
@@ -74,6 +74,18 @@ class Platform:
         """Runs a command in a pod of the tasks image, with the platform's settings."""
         return pods.run(self.release, image_name("tasks", REGISTRY or "docker.io"), command, seconds)
 
+    def count(self, ledger: dict[str, Any], seconds: float = 300) -> dict[str, Any]:
+        """What the readers find once ingest and speed have handled all that is in Kafka; see ``shop.COUNT``."""
+        days = sorted({ledger["first_event_time"][:10], ledger["last_event_time"][:10]})
+        script = COUNT.replace("DAYS", repr(days))
+        deadline = time.monotonic() + seconds
+        while True:
+            found: dict[str, Any] = json.loads(self.run("python", "-c", script).splitlines()[-1])
+            if not any(found["counts"]["behind"].values()):
+                return found
+            assert time.monotonic() < deadline, f"still behind after {seconds:g} s: {found['counts']['behind']}"
+            time.sleep(3)
+
 
 @pytest.fixture(scope="session")
 def charts() -> Path:
@@ -126,60 +138,19 @@ def delete_namespace(api: client.ApiClient) -> None:
         time.sleep(1)
 
 
-# The pod prints one JSON document: the counts of jobs.audit, batch revenue from distinct purchases in the Parquet files
-# (pyarrow, no Spark) and the speed layer's, late purchases beside it.
-COUNT = """
-import json
-from datetime import date
-import msgspec, pyarrow as pa, pyarrow.compute as pc
-from contracts.settings import Settings
-from jobs import audit
-settings = Settings.from_environment()
-_, purchases = audit.read_stream(settings, "purchases", ["event_id", "total"])
-distinct = purchases.group_by("event_id").aggregate([("total", "max")])
-days = [date.fromisoformat(day) for day in DAYS]
-parts = [audit.speed_revenue(settings, day) for day in days]
-print(json.dumps({
-    "counts": msgspec.to_builtins(audit.counts(settings)),
-    "batch": str(pc.sum(distinct["total_max"]).as_py()),
-    "speed": str(sum(on_time.amount for on_time, _ in parts)),
-    "late": str(sum(late.amount for _, late in parts)),
-}))
-"""
+@pytest.fixture(scope="session")
+def shop(platform: Platform) -> Shop:
+    return Shop(platform.release)
 
 
 @pytest.fixture(scope="session")
-def ledger(platform: Platform) -> dict[str, Any]:
-    """What the generator says it sent, from the log of its pod, stopped; the pipeline has taken all of it."""
-    (pod,) = platform.release.pods("generator")
-    lines: list[str] = []
-
-    def follow() -> None:
-        log = platform.release.core.read_namespaced_pod_log(
-            pod.metadata.name, platform.release.namespace, follow=True, container="generator", _preload_content=False
-        )
-        lines.extend(log.data.decode().splitlines())
-
-    reader = threading.Thread(target=follow, daemon=True)
-    reader.start()
-    client.AppsV1Api(platform.release.api).patch_namespaced_deployment_scale(
-        f"{platform.release.name}-generator", platform.release.namespace, {"spec": {"replicas": 0}}
-    )
-    reader.join(180)
-    (closed,) = [line for line in lines if '"event": "closed"' in line]
-    found: dict[str, Any] = json.loads(closed)["ledger"]
-    return found
+def ledger(shop: Shop) -> dict[str, Any]:
+    """What the generator says it sent since the installation; it is stopped."""
+    shop.scale(0)
+    return shop.ledger()
 
 
 @pytest.fixture(scope="session")
 def found(platform: Platform, ledger: dict[str, Any]) -> dict[str, Any]:
-    """What is there once ingest and speed have handled every record."""
-    days = sorted({ledger["first_event_time"][:10], ledger["last_event_time"][:10]})
-    script = COUNT.replace("DAYS", repr(days))
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline:
-        result: dict[str, Any] = json.loads(platform.run("python", "-c", script).splitlines()[-1])
-        if not any(result["counts"]["behind"].values()):
-            return result
-        time.sleep(3)
-    pytest.fail(f"still behind after 5 minutes: {result['counts']['behind']}")
+    """What is there once ingest and speed have handled every record of the ledger."""
+    return platform.count(ledger)

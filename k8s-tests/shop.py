@@ -1,0 +1,126 @@
+"""The shop on the cluster: how many pods it has, and what those that ended say they sent."""
+
+import json
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from kubernetes import client
+from release.workloads import Release
+
+COMPONENT = "generator"
+SECONDS = 300.0
+"""For pods to start, or to send what has happened and end."""
+# The pod prints one JSON document: the counts of jobs.audit, batch revenue from distinct purchases in the Parquet files
+# (pyarrow, no Spark) and the speed layer's, late purchases beside it.
+COUNT = """
+import json
+from datetime import date
+import msgspec, pyarrow as pa, pyarrow.compute as pc
+from contracts.settings import Settings
+from jobs import audit
+settings = Settings.from_environment()
+_, purchases = audit.read_stream(settings, "purchases", ["event_id", "total"])
+distinct = purchases.group_by("event_id").aggregate([("total", "max")])
+days = [date.fromisoformat(day) for day in DAYS]
+parts = [audit.speed_revenue(settings, day) for day in days]
+print(json.dumps({
+    "counts": msgspec.to_builtins(audit.counts(settings)),
+    "batch": str(pc.sum(distinct["total_max"]).as_py()),
+    "speed": str(sum(on_time.amount for on_time, _ in parts)),
+    "late": str(sum(late.amount for _, late in parts)),
+}))
+"""
+
+
+@dataclass
+class Shop:
+    """The generator's Deployment. ``ledgers`` are those of the pods that ended, in the order in which they did."""
+
+    release: Release
+    ledgers: list[dict[str, Any]] = field(default_factory=list)
+
+    def pods(self) -> list[Any]:
+        return self.release.pods(COMPONENT)
+
+    def scale(self, replicas: int) -> None:
+        """As ``kubectl scale`` does; waits until the pods are ready, and those that go have sent what had happened."""
+        leaving = _Leaving(self.release, self.pods())
+        client.AppsV1Api(self.release.api).patch_namespaced_deployment_scale(
+            f"{self.release.name}-{COMPONENT}", self.release.namespace, {"spec": {"replicas": replicas}}
+        )
+        self.settle(replicas, leaving)
+
+    def leaving(self) -> "_Leaving":
+        """Listens to the pods of now, before something else ends them."""
+        return _Leaving(self.release, self.pods())
+
+    def settle(self, replicas: int, leaving: "_Leaving") -> None:
+        """Waits for so many ready pods, and takes the ledgers of those that ended."""
+        deadline = time.monotonic() + SECONDS
+        while True:
+            pods = self.pods()
+            ready = [pod for pod in pods if pod.status.container_statuses and pod.status.container_statuses[0].ready]
+            if len(pods) == len(ready) == replicas:
+                break
+            assert time.monotonic() < deadline, f"{len(ready)} of {replicas} generators are ready"
+            time.sleep(1)
+        self.ledgers += leaving.take(stay={pod.metadata.name for pod in pods})
+
+    def ledger(self) -> dict[str, Any]:
+        """What the pods that ended have sent in all."""
+        streams: dict[str, Counter[str]] = {}
+        for ledger in self.ledgers:
+            for name, counts in ledger["streams"].items():
+                streams.setdefault(name, Counter()).update(counts)
+        return {
+            "streams": {name: dict(counts) for name, counts in streams.items()},
+            "revenue": str(sum((Decimal(ledger["revenue"]) for ledger in self.ledgers), Decimal(0))),
+            "alerts_expected": sum(ledger["alerts_expected"] for ledger in self.ledgers),
+            "first_event_time": min(ledger["first_event_time"] for ledger in self.ledgers),
+            "last_event_time": max(ledger["last_event_time"] for ledger in self.ledgers),
+        }
+
+
+def produced(ledger: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    """The rows and distinct events of each stream that must be there."""
+    return {name: (sent["produced"], sent["produced"]) for name, sent in ledger["streams"].items()}
+
+
+def landed(found: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    """The rows and distinct events of each stream that are there, of what :data:`COUNT` prints."""
+    return {name: (stream["rows"], stream["distinct"]) for name, stream in found["counts"]["landed"].items()}
+
+
+class _Leaving:
+    """Follows the logs of pods to their ends: a pod that is gone has none any more."""
+
+    def __init__(self, release: Release, pods: list[Any]) -> None:
+        self._release = release
+        self._logs: dict[str, list[str]] = {pod.metadata.name: [] for pod in pods}
+        self._readers = {name: threading.Thread(target=self._follow, args=(name,), daemon=True) for name in self._logs}
+        for reader in self._readers.values():
+            reader.start()
+
+    def _follow(self, pod: str) -> None:
+        log = self._release.core.read_namespaced_pod_log(
+            pod, self._release.namespace, follow=True, container=COMPONENT, _preload_content=False
+        )
+        for line in log:
+            self._logs[pod].append(line.decode())
+
+    def take(self, stay: set[str]) -> list[dict[str, Any]]:
+        """The ledgers of all pods but those that stay."""
+        found = []
+        for pod in set(self._logs) - stay:
+            self._readers[pod].join(SECONDS)
+            closed = [line for line in self._logs[pod] if '"event": "closed"' in line]
+            if len(closed) != 1:
+                pytest.fail(f"{pod} left no ledger; its log ends {self._logs[pod][-3:]}")
+            ledger: dict[str, Any] = json.loads(closed[0])["ledger"]
+            found.append(ledger)
+        return found

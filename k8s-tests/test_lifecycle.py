@@ -1,0 +1,106 @@
+"""Upgrade, rollback, uninstallation and reinstallation: volumes and passwords stay, and the counts stay exact."""
+
+import time
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from conftest import NAME, RATE, REGISTRY, Platform
+from kubernetes import client
+from release.__main__ import VALUES, install
+from release.helm import Helm
+from shop import Shop, landed, produced
+
+READY_SECONDS = 900
+TRAFFIC_SECONDS = 20
+CHANGED = {"podAnnotations": {"example.com/changed": "yes"}}
+"""Given to a part, replaces its pods."""
+REPLACED = {"kafka": "kafka", "hdfs.namenode": "hdfs-namenode", "hive-metastore": "hive-metastore"}
+"""The parts that are changed, and their components."""
+
+
+def volumes(platform: Platform) -> dict[str, str]:
+    """The volume behind each claim."""
+    claims = platform.release.core.list_namespaced_persistent_volume_claim(platform.release.namespace).items
+    return {claim.metadata.name: claim.spec.volume_name for claim in claims}
+
+
+def secrets(platform: Platform) -> dict[str, dict[str, str]]:
+    """What the chart's Secrets hold."""
+    found = platform.release.core.list_namespaced_secret(
+        platform.release.namespace, label_selector=platform.release.selector
+    )
+    return {secret.metadata.name: secret.data for secret in found.items}
+
+
+def pods(platform: Platform, component: str) -> set[str]:
+    return {pod.metadata.uid for pod in platform.release.pods(component)}
+
+
+@pytest.fixture
+def exact(platform: Platform, shop: Shop, found: dict[str, Any]) -> Callable[[], None]:
+    """Lets the shop play on, stops it, and fails unless all that it ever sent is there once."""
+
+    def exact() -> None:
+        platform.release.wait("Waiting for all of it", READY_SECONDS)
+        time.sleep(TRAFFIC_SECONDS)
+        before = len(shop.ledgers)
+        shop.scale(0)
+        assert [ledger["streams"]["clicks"]["produced"] > TRAFFIC_SECONDS for ledger in shop.ledgers[before:]] == [True]
+        ledger = shop.ledger()
+        now = platform.count(ledger)
+        assert landed(now) == produced(ledger), f"before: {landed(found)}"
+        assert Decimal(now["batch"]) == Decimal(ledger["revenue"])
+        assert Decimal(now["speed"]) + Decimal(now["late"]) == Decimal(ledger["revenue"])
+
+    return exact
+
+
+def test_an_upgrade_keeps_all_that_is_there(platform: Platform, exact: Callable[[], None]) -> None:
+    kept = volumes(platform), secrets(platform), pods(platform, "zookeeper"), pods(platform, "airflow-scheduler")
+    replaced = {component: pods(platform, component) for component in REPLACED.values()}
+    install(
+        platform.cluster.access.kubeconfig,
+        NAME,
+        platform.release.namespace,
+        VALUES,
+        REGISTRY,
+        **{"generator.rate": RATE // 2},
+        **{part: CHANGED for part in REPLACED},
+    )
+    exact()
+    assert kept == (
+        volumes(platform), secrets(platform), pods(platform, "zookeeper"), pods(platform, "airflow-scheduler")
+    )  # fmt: skip
+    assert [component for component, before in replaced.items() if before & pods(platform, component)] == []
+
+
+def test_a_rollback_goes_back_to_the_values_before(platform: Platform, exact: Callable[[], None]) -> None:
+    kept = volumes(platform), secrets(platform)
+    helm = Helm(platform.cluster.access.kubeconfig)
+    helm.call("rollback", NAME, "1", "--namespace", platform.release.namespace)
+    exact()
+    deployment = client.AppsV1Api(platform.release.api).read_namespaced_deployment(
+        f"{NAME}-generator", platform.release.namespace
+    )
+    assert f"--rate={RATE}" in deployment.spec.template.spec.containers[0].args
+    assert kept == (volumes(platform), secrets(platform))
+
+
+def test_a_reinstallation_goes_on_with_the_kept_volumes(platform: Platform, exact: Callable[[], None]) -> None:
+    kept = volumes(platform), secrets(platform)
+    helm = Helm(platform.cluster.access.kubeconfig)
+    helm.call("uninstall", NAME, "--namespace", platform.release.namespace, "--wait", timeout=600)
+    assert platform.release.pods() == []
+    assert kept == (volumes(platform), secrets(platform))
+    install(
+        platform.cluster.access.kubeconfig,
+        NAME,
+        platform.release.namespace,
+        VALUES,
+        REGISTRY,
+        **{"generator.rate": RATE},
+    )
+    exact()
+    assert kept == (volumes(platform), secrets(platform))
