@@ -26,8 +26,15 @@ def require(settings: Settings) -> None:
         ) from error
 
 
+def passing(error: BaseException) -> bool:
+    """Whether HDFS may answer soon: it cannot be reached, no NameNode is active yet, or it is still starting."""
+    if isinstance(error, HdfsError):
+        return error.exception in ("StandbyException", "RetriableException", "SafeModeException")
+    return isinstance(error, requests.ConnectionError | requests.Timeout)
+
+
 retrying = tenacity.retry(
-    retry=tenacity.retry_if_exception_type((requests.ConnectionError, requests.Timeout)),
+    retry=tenacity.retry_if_exception(passing),
     stop=tenacity.stop_after_delay(120),
     wait=tenacity.wait_exponential_jitter(multiplier=0.2, max=5),
     reraise=True,

@@ -11,7 +11,7 @@ Service of the same release. Keys: kafka, hdfs, webhdfs, zookeeper, hbaseThrift 
 {{- else if eq $key "kafka" -}}
 {{ include "common.name" (list $root "kafka-bootstrap") }}:9092
 {{- else if eq $key "hdfs" -}}
-hdfs://{{ include "common.name" (list $root "hdfs-namenode") }}:8020
+hdfs://{{ include "common.name" (list $root "hdfs-namenode") }}
 {{- else if eq $key "webhdfs" -}}
 http://{{ include "common.name" (list $root "hdfs-namenode") }}:9870
 {{- else if eq $key "zookeeper" -}}
@@ -27,9 +27,19 @@ thrift://{{ include "common.name" (list $root "hive-metastore") }}:9083
 {{- end -}}
 {{- end -}}
 
-{{/* `host:port` of an address that may be a URL: (list $ "hdfs") */}}
+{{/* `host:port` of an address that may be a URL: (list $ "webhdfs") */}}
 {{- define "common.hostPort" -}}
 {{- include "common.address" . | splitList "://" | last -}}
+{{- end -}}
+
+{{/* WebHDFS addresses of all NameNodes, separated by ';': (list $ whether there are two) */}}
+{{- define "common.webhdfs" -}}
+{{- $root := index . 0 -}}
+{{- if and (index . 1) (not (dig "addresses" "webhdfs" "" ($root.Values.global | default dict))) -}}
+{{- range $i := until 2 }}{{ if $i }};{{ end }}http://{{ include "common.name" (list $root (printf "hdfs-namenode-%d" $i)) }}:9870{{ end -}}
+{{- else -}}
+{{ include "common.address" (list $root "webhdfs") }}
+{{- end -}}
 {{- end -}}
 
 {{/* Name of the ConfigMap with the ECOMMERCE_ settings; empty when the chart is installed without one. */}}
