@@ -19,7 +19,7 @@ PYTHON := $(VENV)/bin/python
 
 export PYTHONPATH := $(CURDIR):$(CURDIR)/k8s-tests
 
-.PHONY: help env install demo test test-k8s lint bench bench-k8s images up down status charts schemas local-up local-down local-status local-env sql lock clean
+.PHONY: help env install demo test test-k8s test-faults lint bench bench-k8s images up down status charts schemas local-up local-down local-status local-env sql lock clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -43,6 +43,9 @@ test: lint ## Style, types and all tests; ARGS go to pytest
 
 test-k8s: env ## The tests on a cluster alone: KUBECONFIG's, kind, or a node of packages; KEEP=1 leaves it
 	@$(PYTHON) -m pytest k8s-tests $(ARGS)
+
+test-faults: env ## Delete a pod of each kind under load, and print how long each took to recover (half an hour)
+	@$(PYTHON) -m pytest -s -m faults k8s-tests/test_faults.py $(ARGS)
 
 images: env ## Build the container images; ARGS=--push=REGISTRY pushes them
 	@$(PYTHON) -m images build $(ARGS)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
@@ -37,9 +38,10 @@ class Target:
     def release(self) -> Release:
         return Release.at(self.access.kubeconfig, NAME, NAMESPACE)
 
-    def install(self, values: Mapping[str, Any] | None = None) -> Release:
-        """Installs or upgrades the platform of ``values-kind.yaml`` with these values; does not wait for it."""
-        return install(self.access.kubeconfig, NAME, NAMESPACE, VALUES, self.registry, **(values or {}))
+    def install(self, values: Mapping[str, Any] | None = None, files: Sequence[Path] = ()) -> Release:
+        """Installs or upgrades the platform of ``values-kind.yaml``, files and values on top; does not wait for it."""
+        given = (*VALUES, *files)
+        return install(self.access.kubeconfig, NAME, NAMESPACE, given, self.registry, **(values or {}))
 
     def run(self, image: str, command: Sequence[str], seconds: float = READY_SECONDS) -> str:
         """Runs a command in a pod of an image with the platform's settings; what it printed."""

@@ -1,4 +1,5 @@
-"""The platform on a cluster: seconds from ``helm install`` to the first row in HBase, and its real memory.
+"""The platform on a cluster: seconds from ``helm install`` to the first row in HBase, its real memory, and what high
+availability adds to it.
 
 It installs ``values-kind.yaml`` in a namespace of its own with the images loaded before, and removes it again. Memory
 is what the kubelet's Summary API tells of the pods: the working set, as Kubernetes counts it against limits, and
@@ -14,9 +15,12 @@ from release.workloads import Release
 from bench.cluster import READY_SECONDS, target
 from bench.measure import report
 from contracts.command import run
+from local.site import ROOT
 
 FIRST_ROW_LIMIT_SECONDS = 480
 MEMORY_LIMIT_MIB = 12 * 1024
+HA_LIMIT_MIB = 2560
+HIGHLY_AVAILABLE = ROOT / "k8s-tests" / "values-ha.yaml"
 WATCH_SECONDS = 180
 # Ends when the speed layer answers with revenue.
 FIRST_ROW = """
@@ -44,10 +48,19 @@ def memory(release: Release) -> tuple[int, int]:
     return working, resident
 
 
+def peak(release: Release, seconds: int) -> tuple[float, float]:
+    """The highest working set and resident memory in MiB while ``seconds`` go by."""
+    samples, end = [], time.monotonic() + seconds
+    while time.monotonic() < end:
+        samples.append(memory(release))
+        time.sleep(5)
+    return max(working for working, _ in samples) / 2**20, max(resident for _, resident in samples) / 2**20
+
+
 @click.command()
 @click.option("--seconds", default=WATCH_SECONDS, show_default=True, help="How long to watch memory once it is ready.")
 def main(seconds: int) -> None:
-    """Measure the platform on a cluster: seconds to the first row in HBase, and memory."""
+    """Measure the platform on a cluster: seconds to the first row in HBase, and memory, without and with two of all."""
     with target() as cluster:
         began = time.monotonic()
         release = cluster.install()
@@ -55,11 +68,9 @@ def main(seconds: int) -> None:
         first_row = time.monotonic() - began
         release.wait("Waiting for all of it", READY_SECONDS)
         ready = time.monotonic() - began
-        samples = []
-        while time.monotonic() < began + ready + seconds:
-            samples.append(memory(release))
-            time.sleep(5)
-    working, resident = (max(sample[index] for sample in samples) / 2**20 for index in (0, 1))
+        working, resident = peak(release, seconds)
+        cluster.install(files=[HIGHLY_AVAILABLE]).wait("Changing it to high availability", READY_SECONDS)
+        with_ha, _ = peak(release, seconds)
     report(
         "kubernetes",
         {
@@ -70,6 +81,8 @@ def main(seconds: int) -> None:
             "peak_working_set_mib": round(working),
             "peak_resident_mib": round(resident),
             "ratio_working_set_to_limit": round(working / MEMORY_LIMIT_MIB, 2),
+            "high_availability_adds_mib": round(with_ha - working),
+            "ratio_high_availability_to_limit": round((with_ha - working) / HA_LIMIT_MIB, 2),
         },
     )
 

@@ -22,8 +22,10 @@ from contracts.events import BY_TOPIC, STREAMS, Stream
 from generator.shop import MALFORMED, Batch
 
 CONNECT_SECONDS: Final = 10
-DELIVERY_SECONDS: Final = 120
-"""How long a record is tried again before it counts as failed."""
+DELIVERY_SECONDS: Final = 600
+"""How long a record is tried again before it counts as failed: longer than a broker's restart takes."""
+CLOSE_SECONDS: Final = 120
+"""How long the last records are tried again when the shop closes."""
 QUEUE_KBYTES: Final = 64 * 1024
 QUEUE_RECORDS: Final = 200_000
 LINGER_MS: Final = 30
@@ -102,7 +104,9 @@ class ConfluentSink:
 
     def close(self) -> None:
         self._give_up_after_failure()
-        self._producer.flush()
+        if self._producer.flush(CLOSE_SECONDS):
+            self._producer.purge()
+            self._producer.flush()
 
     def _give_up_after_failure(self) -> None:
         """Once a record has failed, those still queued fail too rather than each wait for its own time-out."""
@@ -172,7 +176,7 @@ class KafkaPythonSink:
         return self._waiting
 
     def close(self) -> None:
-        self._producer.close()
+        self._producer.close(CLOSE_SECONDS)
 
 
 class JsonLinesSink:

@@ -129,12 +129,12 @@ def platform(cluster: Cluster, images: None, charts: Path) -> Iterator[Platform]
         delete_namespace(cluster.api)
 
 
-def delete_namespace(api: client.ApiClient) -> None:
-    """Removes the tests' namespace and waits until it is gone."""
+def delete_namespace(api: client.ApiClient, name: str = NAMESPACE) -> None:
+    """Removes a namespace and waits until it is gone."""
     core = client.CoreV1Api(api)
-    while NAMESPACE in [item.metadata.name for item in core.list_namespace().items]:
-        if core.read_namespace(NAMESPACE).status.phase == "Active":
-            core.delete_namespace(NAMESPACE)
+    while name in [item.metadata.name for item in core.list_namespace().items]:
+        if core.read_namespace(name).status.phase == "Active":
+            core.delete_namespace(name)
         time.sleep(1)
 
 

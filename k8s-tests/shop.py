@@ -86,6 +86,15 @@ class Shop:
         }
 
 
+def closed(log: list[str]) -> dict[str, Any]:
+    """The ledger that a generator leaves in its log when it ends."""
+    lines = [line for line in log if '"event": "closed"' in line]
+    if len(lines) != 1:
+        pytest.fail(f"{len(lines)} ledgers in a log that ends {log[-3:]}")
+    ledger: dict[str, Any] = json.loads(lines[0])["ledger"]
+    return ledger
+
+
 def produced(ledger: dict[str, Any]) -> dict[str, tuple[int, int]]:
     """The rows and distinct events of each stream that must be there."""
     return {name: (sent["produced"], sent["produced"]) for name, sent in ledger["streams"].items()}
@@ -118,9 +127,5 @@ class _Leaving:
         found = []
         for pod in set(self._logs) - stay:
             self._readers[pod].join(SECONDS)
-            closed = [line for line in self._logs[pod] if '"event": "closed"' in line]
-            if len(closed) != 1:
-                pytest.fail(f"{pod} left no ledger; its log ends {self._logs[pod][-3:]}")
-            ledger: dict[str, Any] = json.loads(closed[0])["ledger"]
-            found.append(ledger)
+            found.append(closed(self._logs[pod]))
         return found

@@ -1,0 +1,92 @@
+"""What goes wrong outside the platform's own pods: clocks, and a broker that is away for two minutes."""
+
+import json
+import time
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from conftest import REGISTRY, Platform
+from kubernetes import client
+from release import pods
+from shop import Shop, closed, landed, produced
+
+from images.builder import image_name
+
+pytestmark = pytest.mark.faults
+
+HOUR_SECONDS = 3600
+PLAY_SECONDS = 20
+AWAY_SECONDS = 120
+# The generator in a pod of its own whose clock is off; stopped as a pod is.
+SHOP_WITH_CLOCK = """
+import os, runpy, signal, sys, threading, time
+clock = time.time_ns
+time.time_ns = lambda: clock() + OFFSET * 10**9
+threading.Timer(SECONDS, os.kill, (os.getpid(), signal.SIGTERM)).start()
+sys.argv = ["generator", "--instance=INSTANCE", "--rate=50", "--malformed-share=0"]
+runpy.run_module("generator", run_name="__main__")
+"""
+
+
+def play(platform: Platform, instance: str, offset: int) -> dict[str, Any]:
+    """The ledger of a shop whose clock is ``offset`` seconds off."""
+    script = SHOP_WITH_CLOCK.replace("OFFSET", str(offset)).replace("SECONDS", str(PLAY_SECONDS))
+    command = ["python", "-c", script.replace("INSTANCE", instance)]
+    printed = pods.run(platform.release, image_name("generator", REGISTRY or "docker.io"), command)
+    return closed(printed.splitlines())
+
+
+def test_a_clock_an_hour_ahead_makes_dead_letters_and_nothing_else(
+    platform: Platform, ledger: dict[str, Any], found: dict[str, Any]
+) -> None:
+    before = platform.count(ledger)
+    sent = play(platform, "ahead", HOUR_SECONDS)
+    after = platform.count(sent)
+    assert landed(after) == landed(before)
+    letters = {topic.removeprefix("ecommerce-"): count for topic, count in after["counts"]["dead_letters"].items()}
+    expected = {topic.removeprefix("ecommerce-"): count for topic, count in before["counts"]["dead_letters"].items()}
+    for name, stream in sent["streams"].items():
+        expected[name] = expected.get(name, 0) + stream["sent"]
+    assert letters == {name: count for name, count in expected.items() if count}
+
+
+def test_a_clock_an_hour_behind_makes_late_events_that_are_all_there(
+    platform: Platform, ledger: dict[str, Any], found: dict[str, Any]
+) -> None:
+    before = platform.count(ledger)
+    sent = play(platform, "behind", -HOUR_SECONDS)
+    both = {**ledger, "first_event_time": min(ledger["first_event_time"], sent["first_event_time"])}
+    after = platform.count(both)
+    assert landed(after) == {
+        name: (rows + sent["streams"][name]["produced"], distinct + sent["streams"][name]["produced"])
+        for name, (rows, distinct) in landed(before).items()
+    }
+    assert Decimal(after["batch"]) == Decimal(before["batch"]) + Decimal(sent["revenue"])
+    assert Decimal(after["speed"]) + Decimal(after["late"]) == Decimal(after["batch"])
+
+
+def test_a_broker_that_is_away_for_two_minutes_loses_nothing(
+    platform: Platform, shop: Shop, ledger: dict[str, Any], found: dict[str, Any]
+) -> None:
+    before = platform.count(ledger)
+    already = len(shop.ledgers)
+    shop.scale(1)
+    brokers = f"{platform.release.name}-kafka"
+    apps = client.AppsV1Api(platform.release.api)
+    apps.patch_namespaced_stateful_set_scale(brokers, platform.release.namespace, {"spec": {"replicas": 0}})
+    time.sleep(AWAY_SECONDS)
+    apps.patch_namespaced_stateful_set_scale(brokers, platform.release.namespace, {"spec": {"replicas": 1}})
+    began = time.monotonic()
+    platform.release.wait("Waiting for all of it", 600)
+    print(json.dumps({"all ready again after the broker's return, s": round(time.monotonic() - began)}))
+    time.sleep(PLAY_SECONDS)
+    shop.scale(0)
+    (sent,) = shop.ledgers[already:]
+    assert sent["streams"]["clicks"]["produced"] > AWAY_SECONDS
+    after = platform.count(shop.ledger())
+    assert landed(after) == {
+        name: (rows + count, distinct + count)
+        for name, (rows, distinct) in landed(before).items()
+        for count, _ in [produced(sent)[name]]
+    }

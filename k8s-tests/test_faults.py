@@ -1,0 +1,182 @@
+"""A pod of each kind is deleted without grace while the shop goes on: all of it recovers, and the counts stay exact.
+
+``make test-faults`` runs it; it takes too long for each change. The recovery times go to build/faults.json and, as a
+table, to the terminal. A pod has recovered when every workload is ready, both streaming jobs have handled what is in
+Kafka, and the SQL endpoint answers. Seconds, of one run; the limits are those that the project has set itself.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import HERE, NAME, REGISTRY, Cluster, Platform, delete_namespace
+from release.__main__ import VALUES, install
+from rich.console import Console
+from rich.table import Table
+from shop import Shop, landed, produced
+from test_airflow import Airflow
+
+from dags.ecommerce_daily_analytics import DAG_ID
+
+pytestmark = pytest.mark.faults
+
+NAMESPACE = "ecommerce-faults"
+RATE = 50
+"""Events/s of the shop."""
+GIVE_UP_SECONDS = 600
+LIMIT_SECONDS = 120
+LIMITS = {"hbase-regionserver": 180}
+REPORT = HERE.parent / "build" / "faults.json"
+# Ends once both jobs have handled what was in Kafka when it began, and the SQL endpoint lists its tables.
+CAUGHT_UP = """
+import time
+from contracts.settings import Settings
+from jobs import audit
+from jobs.prepare import missing_hive_tables
+settings = Settings.from_environment()
+ends = None
+while True:
+    try:
+        ends = ends or audit.end_offsets(settings)
+        behind = audit.behind(ends, audit.ingest_offsets(settings)) + audit.behind(ends, audit.speed_offsets(settings))
+        if not behind and not missing_hive_tables(settings):
+            break
+        print("behind", behind, flush=True)
+    except Exception as error:
+        print(type(error).__name__, str(error)[:200], flush=True)
+    time.sleep(1)
+"""
+
+
+def bean(platform: Platform, pod: str, port: int, name: str) -> dict[str, Any]:
+    """A bean of a server's ``/jmx`` page, through the API server."""
+    path = f"/api/v1/namespaces/{platform.release.namespace}/pods/{pod}:{port}/proxy/jmx"
+    answer = platform.release.api.call_api(
+        path, "GET", query_params=[("qry", name)], auth_settings=["BearerToken"], _preload_content=False
+    )
+    found: dict[str, Any] = json.loads(answer[0].data)["beans"][0]
+    return found
+
+
+def any_pod(component: str) -> Callable[[Platform], str]:
+    return lambda platform: str(platform.release.pods(component)[0].metadata.name)
+
+
+def by_bean(component: str, port: int, name: str, attribute: str, value: str) -> Callable[[Platform], str]:
+    """The pod of a component whose bean has this value."""
+
+    def choose(platform: Platform) -> str:
+        for pod in platform.release.pods(component):
+            if str(bean(platform, pod.metadata.name, port, name).get(attribute)) == value:
+                return str(pod.metadata.name)
+        raise AssertionError(f"no pod of {component} with {attribute}={value}")
+
+    return choose
+
+
+NAMENODE_STATE = ("hdfs-namenode", 9870, "Hadoop:service=NameNode,name=NameNodeStatus", "State")
+MASTER_STATE = ("hbase-master", 16010, "Hadoop:service=HBase,name=Master,sub=Server", "tag.isActiveMaster")
+PODS: dict[str, Callable[[Platform], str]] = {
+    "kafka": any_pod("kafka"),
+    "hdfs-namenode, active": by_bean(*NAMENODE_STATE, "active"),
+    "hdfs-namenode, standby": by_bean(*NAMENODE_STATE, "standby"),
+    "hdfs-journalnode": any_pod("hdfs-journalnode"),
+    "hdfs-datanode": any_pod("hdfs-datanode"),
+    "zookeeper": any_pod("zookeeper"),
+    "hbase-master, active": by_bean(*MASTER_STATE, "true"),
+    "hbase-regionserver": any_pod("hbase-regionserver"),
+    "hbase-thrift": any_pod("hbase-thrift"),
+    "hive-metastore": any_pod("hive-metastore"),
+    "spark-ingest, driver": any_pod("spark-ingest"),
+    "spark-speed, driver": any_pod("spark-speed"),
+    "spark-ingest, executor": any_pod("spark-ingest-executor"),
+    "spark-speed, executor": any_pod("spark-speed-executor"),
+    "sql": any_pod("sql"),
+    "airflow-scheduler": any_pod("airflow-scheduler"),
+}
+
+
+@pytest.fixture(scope="module")
+def highly_available(cluster: Cluster, images: None, charts: Path) -> Iterator[Platform]:
+    """The platform with more than one of what must not be lost, in a namespace of its own."""
+    delete_namespace(cluster.api, NAMESPACE)
+    began = time.monotonic()
+    files = (*VALUES, HERE / "values-ha.yaml")
+    release = install(cluster.access.kubeconfig, NAME, NAMESPACE, files, REGISTRY, **{"generator.rate": RATE})
+    release.wait(f"Installing {NAME} in namespace {NAMESPACE}", 1200)
+    yield Platform(cluster, release, began)
+    delete_namespace(cluster.api, NAMESPACE)
+
+
+@pytest.fixture(scope="module")
+def shop_open(highly_available: Platform) -> Shop:
+    return Shop(highly_available.release)
+
+
+@pytest.fixture(scope="module")
+def times() -> Iterator[dict[str, float]]:
+    """Seconds to recover, by what was deleted; printed and kept in the end."""
+    measured: dict[str, float] = {}
+    yield measured
+    table = Table("deleted", "recovered after, s", "limit, s", "ratio", title="Recovery")
+    for name, seconds in measured.items():
+        limit = LIMITS.get(name, LIMIT_SECONDS)
+        table.add_row(name, f"{seconds:.0f}", str(limit), f"{seconds / limit:.2f}")
+    Console().print(table)
+    REPORT.parent.mkdir(exist_ok=True)
+    REPORT.write_text(json.dumps(measured, indent=1) + "\n")
+
+
+def recovery(platform: Platform, began: float) -> float:
+    """Seconds since ``began`` until all of it works again."""
+    platform.release.wait("Waiting for all of it", GIVE_UP_SECONDS)
+    platform.run("python", "-c", CAUGHT_UP, seconds=GIVE_UP_SECONDS)
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_a_deleted_pod_is_recovered_from(highly_available: Platform, times: dict[str, float], name: str) -> None:
+    platform = highly_available
+    pod = PODS[name](platform)
+    began = time.monotonic()
+    platform.release.core.delete_namespaced_pod(pod, platform.release.namespace, grace_period_seconds=0)
+    times[name] = recovery(platform, began)
+
+
+def test_a_deleted_task_pod_is_tried_again(highly_available: Platform, times: dict[str, float]) -> None:
+    platform = highly_available
+    airflow = Airflow(platform)
+    run = airflow.trigger(time.strftime("%Y-%m-%d", time.gmtime()))
+    pod = task_pod(platform, run)
+    began = time.monotonic()
+    platform.release.core.delete_namespaced_pod(pod, platform.release.namespace, grace_period_seconds=0)
+    while (state := airflow.get(f"dags/{DAG_ID}/dagRuns/{run}")["state"]) not in ("success", "failed"):
+        assert time.monotonic() - began < 2 * GIVE_UP_SECONDS, f"the run is still {state}"
+        time.sleep(1)
+    assert state == "success", {task: item["state"] for task, item in airflow.tasks(run).items()}
+    times["a task's pod, to the end of the run"] = time.monotonic() - began
+
+
+def task_pod(platform: Platform, run: str) -> str:
+    """A pod in which a task of the run does its work."""
+    deadline = time.monotonic() + GIVE_UP_SECONDS
+    while time.monotonic() < deadline:
+        pods = platform.release.core.list_namespaced_pod(platform.release.namespace, label_selector="dag_id").items
+        for pod in pods:
+            if pod.metadata.labels.get("task_id") == "revenue" and pod.status.phase == "Running":
+                return str(pod.metadata.name)
+        time.sleep(0.3)
+    raise AssertionError(f"no pod of the task revenue of {run} was seen running")
+
+
+def test_nothing_was_lost_and_nothing_counted_twice(highly_available: Platform, shop_open: Shop) -> None:
+    shop_open.scale(0)
+    ledger = shop_open.ledger()
+    found = highly_available.count(ledger)
+    assert landed(found) == produced(ledger)
+    assert Decimal(found["batch"]) == Decimal(ledger["revenue"])
+    assert Decimal(found["speed"]) + Decimal(found["late"]) == Decimal(ledger["revenue"])
