@@ -45,7 +45,7 @@ test-k8s: env ## The tests on a cluster alone: KUBECONFIG's, kind, or a node of 
 	@$(PYTHON) -m pytest k8s-tests $(ARGS)
 
 test-faults: env ## Delete a pod of each kind under load, and print how long each took to recover (half an hour)
-	@$(PYTHON) -m pytest -s -m faults k8s-tests/test_faults.py $(ARGS)
+	@$(PYTHON) -m pytest -s -m faults k8s-tests $(ARGS)
 
 images: env ## Build the container images; ARGS=--push=REGISTRY pushes them
 	@$(PYTHON) -m images build $(ARGS)
