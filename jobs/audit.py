@@ -127,7 +127,9 @@ def behind(ends: dict[str, int], done: dict[str, int]) -> int:
 
 
 def ingest_offsets(settings: Settings) -> dict[str, int]:
-    return {place: state.end for place, state in committed(settings).partitions.items()}
+    """The offset up to which readers find each partition's records in Parquet, keyed ``topic/partition``."""
+    commit = CommitLog(files.client(settings), paths.INGEST).published()
+    return {place: state.end for place, state in commit.partitions.items()}
 
 
 def speed_revenue(settings: Settings, day: date) -> tuple[Revenue, Revenue]:
@@ -189,15 +191,15 @@ def without_data(counted: dict[str, Any]) -> list[str]:
 
 
 def counts(settings: Settings) -> dict[str, Any]:
-    """All figures of this module, by name."""
-    ends, speed_done = end_offsets(settings), speed_offsets(settings)
+    """All figures of this module, by name. What ``behind`` says is not behind is in the other figures."""
+    ends, ingest_done, speed_done = end_offsets(settings), ingest_offsets(settings), speed_offsets(settings)
     return {
         "landed": {name: landed(settings, name) for name in BY_NAME},
         "ingest": committed(settings).totals,
         "dead_letters": dead_letters(settings),
         "alerts": alerts(settings),
         "behind": {
-            "ingest": behind(ends, ingest_offsets(settings)),
+            "ingest": behind(ends, ingest_done),
             "speed": behind(ends, speed_done),
         },
         "speed_offsets": sum(speed_done.values()),

@@ -23,7 +23,7 @@ from contracts.events import CLICKS, MAX_EVENT_BYTES, PURCHASES, STREAMS
 from contracts.settings import Settings
 from jobs import audit
 from jobs import hdfs as files
-from jobs.streaming.commits import Commit, CommitLog, ConcurrentWriter
+from jobs.streaming.commits import Commit, CommitLog, ConcurrentWriter, Counts, LandedFile
 from jobs.streaming.ingest import require_same_topics
 from jobs.streaming.query import require_topics
 from local.stack import Stack
@@ -213,7 +213,21 @@ def test_of_two_writers_one_is_refused(stack: Settings) -> None:
     other.recover()
     one.append(Commit(1))
     with pytest.raises(ConcurrentWriter, match="two jobs write the same streams"):
-        other.append(Commit(1, totals={"x": audit.committed(stack).totals.popitem()[1]}))
+        other.append(Commit(1, totals={"x": Counts(landed=1)}))
+
+
+def test_a_commit_is_published_once_readers_find_its_files(stack: Settings) -> None:
+    hdfs = files.client(stack)
+    commits = CommitLog(hdfs, "test-published")
+    commits.recover()
+    staged = f"{commits.staging_folder(1)}/rows.parquet"
+    files.write(hdfs, staged, b"rows")
+    commit = Commit(1, files=[LandedFile(staged, "/test-published/date=2026-01-01/rows.parquet", 1)])
+    commits.append(commit)
+    assert (commits.newest().sequence, commits.published().sequence) == (1, 0)
+    commits.publish(commit)
+    assert commits.published().sequence == 1
+    assert files.read(hdfs, commit.files[0].final) == b"rows"
 
 
 def test_a_topic_created_anew_is_told_from_the_one_that_was_landed(stack: Settings) -> None:

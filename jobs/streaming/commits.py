@@ -94,10 +94,15 @@ class CommitLog:
 
     def newest(self) -> Commit:
         """The newest commit; an empty one where there is none yet."""
+        return self._read(self._sequences())
+
+    def published(self) -> Commit:
+        """The newest commit whose files are all where readers find them; an empty one where there is none yet."""
         sequences = self._sequences()
-        if not sequences:
-            return Commit()
-        return msgspec.json.decode(files.read(self._hdfs, self._path(sequences[-1])), type=Commit)
+        # The staging folder goes when the last file has left it.
+        if sequences and files.exists(self._hdfs, self.staging_folder(sequences[-1])):
+            sequences.pop()
+        return self._read(sequences)
 
     def staging_folder(self, sequence: int) -> str:
         return f"{self._staging}/{sequence:012d}"
@@ -124,6 +129,11 @@ class CommitLog:
         for folder in sorted(set(folders) - self._known_folders):
             files.make_folder(self._hdfs, folder)
             self._known_folders.add(folder)
+
+    def _read(self, sequences: list[int]) -> Commit:
+        if not sequences:
+            return Commit()
+        return msgspec.json.decode(files.read(self._hdfs, self._path(sequences[-1])), type=Commit)
 
     def _sequences(self) -> list[int]:
         found = [name.removesuffix(".json") for name in files.names(self._hdfs, self._folder)]
