@@ -152,7 +152,11 @@ def pod(task: Task) -> BaseOperator:
         cmds=["python"],
         arguments=task.command,
         env_from=sources,
-        labels={"app.kubernetes.io/part-of": "ecommerce-lambda", "app.kubernetes.io/component": task.id},
+        labels={
+            "app.kubernetes.io/name": "airflow-task",
+            "app.kubernetes.io/part-of": "ecommerce-lambda",
+            "app.kubernetes.io/component": task.id,
+        },
         service_account_name=setting("ECOMMERCE_TASK_SERVICE_ACCOUNT", "default"),
         automount_service_account_token=False,
         container_resources=k8s.V1ResourceRequirements(
