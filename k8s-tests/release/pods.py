@@ -17,16 +17,22 @@ COMPONENT = "test"
 
 
 def run(
-    release: Release, image: str, command: Sequence[str], seconds: float = 300, kafka_client: str | None = None
+    release: Release,
+    image: str,
+    command: Sequence[str],
+    seconds: float = 300,
+    kafka_client: str | None = None,
+    component: str = COMPONENT,
 ) -> str:
     """Runs a command in a pod of the tasks image and returns what it printed on stdout and stderr.
 
-    ``kafka_client`` is the client of Kafka as which it logs in, where Kafka is secured.
+    ``kafka_client`` is the client of Kafka as which it logs in, where Kafka is secured. ``component`` is
+    the pod's name for NetworkPolicies.
 
     Raises ``CommandError`` with its output when it fails or does not end within ``seconds``.
     """
     name = f"{release.name}-run-{uuid4().hex[:8]}"
-    release.core.create_namespaced_pod(release.namespace, _pod(release, name, image, command, kafka_client))
+    release.core.create_namespaced_pod(release.namespace, _pod(release, name, image, command, kafka_client, component))
     try:
         phase = _wait(release, name, seconds)
         output = str(
@@ -39,7 +45,9 @@ def run(
     return output
 
 
-def _pod(release: Release, name: str, image: str, command: Sequence[str], kafka_client: str | None) -> client.V1Pod:
+def _pod(
+    release: Release, name: str, image: str, command: Sequence[str], kafka_client: str | None, component: str
+) -> client.V1Pod:
     login = _login(release, kafka_client) if kafka_client else _Login()
     container = client.V1Container(
         name="run",
@@ -64,7 +72,7 @@ def _pod(release: Release, name: str, image: str, command: Sequence[str], kafka_
         ),
         volumes=[client.V1Volume(name="tmp", empty_dir=client.V1EmptyDirVolumeSource()), *login.volumes],
     )
-    labels = {"app.kubernetes.io/instance": release.name, "app.kubernetes.io/name": COMPONENT}
+    labels = {"app.kubernetes.io/instance": release.name, "app.kubernetes.io/name": component}
     return client.V1Pod(metadata=client.V1ObjectMeta(name=name, labels=labels), spec=spec)
 
 
