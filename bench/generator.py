@@ -20,6 +20,7 @@ import numpy as np
 
 from bench.measure import fresh_stack, report
 from contracts.command import CommandError, run
+from contracts.settings import Settings
 from generator.config import ONE_DAY, Config, Imperfections, Share
 from generator.ledger import Ledger
 from generator.metrics import Metrics
@@ -36,19 +37,19 @@ def _config(events: int) -> Config:
     return Config(seed=1, share=Share(), imperfections=Imperfections(), day=day, events=events)
 
 
-def _model(bootstrap: str, events: int) -> tuple[int, float, float]:
+def _model(settings: Settings, events: int) -> tuple[int, float, float]:
     """Plays a day: records, seconds of wall clock from the first step to the last acknowledgement, CPU seconds."""
     config = _config(events)
-    shop, sink, ledger = Shop(config, config.start_ms), ConfluentSink(bootstrap), Ledger(config)
+    shop, sink, ledger = Shop(config, config.start_ms), ConfluentSink(settings), Ledger(config)
     began, cpu = time.perf_counter(), time.process_time()
     Player(shop, sink, ledger, Metrics(), threading.Event(), lambda _: None, None).run()
     return ledger.records, time.perf_counter() - began, time.process_time() - cpu
 
 
-def _bare(bootstrap: str, events: int) -> tuple[int, float, float]:
+def _bare(settings: Settings, events: int) -> tuple[int, float, float]:
     """Sends records that are ready: the same figures."""
     config = _config(events)
-    shop, sink = Shop(config, config.start_ms), ConfluentSink(bootstrap)
+    shop, sink = Shop(config, config.start_ms), ConfluentSink(settings)
     batches: list[Batch] = []
     while not shop.finished and sum(len(batch.facts) for batch in batches) < BARE_RECORDS:
         batches.append(shop.step())
@@ -61,10 +62,14 @@ def _bare(bootstrap: str, events: int) -> tuple[int, float, float]:
 
 
 def _measured(
-    results: Any, core: int, measure: Callable[[str, int], tuple[int, float, float]], bootstrap: str, events: int
+    results: Any,
+    core: int,
+    measure: Callable[[Settings, int], tuple[int, float, float]],
+    settings: Settings,
+    events: int,
 ) -> None:
     os.sched_setaffinity(0, {core})
-    records, seconds, cpu_seconds = measure(bootstrap, events)
+    records, seconds, cpu_seconds = measure(settings, events)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     results.put({"rate": records / seconds, "cpu_us": cpu_seconds / records * 1e6, "rss_mb": peak})
 
@@ -78,11 +83,11 @@ def main(events: int, rounds: int) -> None:
     core = max(os.sched_getaffinity(0))
     runs: dict[str, list[dict[str, float]]] = {"model": [], "bare": []}
     with fresh_stack({"kafka"}) as stack:
-        bootstrap = stack.settings().kafka_bootstrap
+        settings = stack.settings()
         for _ in range(rounds):
             for name, measure in (("model", _model), ("bare", _bare)):
                 results = spawn.SimpleQueue()
-                process = spawn.Process(target=_measured, args=(results, core, measure, bootstrap, events))
+                process = spawn.Process(target=_measured, args=(results, core, measure, settings, events))
                 process.start()
                 process.join()
                 if process.exitcode:

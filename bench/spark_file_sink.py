@@ -10,6 +10,7 @@ from pyspark.sql.functions import col, date_format, from_json
 
 from contracts.command import run, with_settings
 from contracts.events import CLICKS
+from contracts.kafka import KAFKA_SETTINGS
 from contracts.settings import Settings
 from contracts.tables import event_columns, spark_schema
 from jobs.streaming.settings import kafka_stream, spark_session
@@ -18,7 +19,7 @@ log = structlog.get_logger()
 
 
 @click.command()
-@with_settings("kafka_bootstrap", "hdfs_uri", "hdfs_user")
+@with_settings(*KAFKA_SETTINGS, "hdfs_uri", "hdfs_user")
 @click.option("--folder", required=True, help="Where on HDFS to write; data and checkpoint.")
 @click.option("--max-offsets", default=400_000, show_default=True)
 def main(settings: Settings, folder: str, max_offsets: int) -> None:

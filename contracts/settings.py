@@ -18,9 +18,13 @@ def _setting(default: Any, help: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Addresses and engine choices, all strings except the ports."""
+    """Addresses, logins and engine choices, all strings except the ports. No setting is a secret."""
 
     kafka_bootstrap: str = _setting("127.0.0.1:9092", "Kafka bootstrap servers, host:port[,host:port…]")
+    kafka_user: str = _setting("", "Kafka user that logs in by password; empty logs in by certificate, or not at all")
+    kafka_credentials: str = _setting(
+        "", "Folder with ca.crt, and password or tls.crt and tls.key, for Kafka over TLS; empty speaks plaintext"
+    )
     hdfs_uri: str = _setting("hdfs://127.0.0.1:8020", "HDFS file system (fs.defaultFS)")
     webhdfs_url: str = _setting("http://127.0.0.1:9870", "WebHDFS address; several NameNodes separated by ';'")
     hdfs_user: str = _setting("ecommerce", "HDFS user name")

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from contracts.command import CommandError, with_settings
+from contracts.kafka import KAFKA_SETTINGS
 from contracts.settings import Settings
 from generator.config import ONE_DAY, Config, FlashSale, Imperfections, Share, check_day
 from generator.ledger import Ledger
@@ -138,7 +139,7 @@ log = structlog.get_logger()
     help="Serve Prometheus metrics on this port.  [default: none]",
 )
 @click.option("--metrics-host", default="127.0.0.1", show_envvar=True, help="Address for the metrics.")
-@with_settings("kafka_bootstrap")
+@with_settings(*KAFKA_SETTINGS)
 def main(
     settings: Settings,
     rate: float | None,
@@ -196,7 +197,7 @@ def main(
     ):
         if ledger:
             account.write(ledger)
-        sink = CLIENTS[client](settings.kafka_bootstrap) if to == "kafka" else JsonLinesSink(to)
+        sink = CLIENTS[client](settings) if to == "kafka" else JsonLinesSink(to)
         run = time.time_ns()
         shop = Shop(config, config.start_ms) if bounded else Shop(config, run // 1_000_000, run)
         clock = _clock(shop.start, speedup) if bounded else lambda: time.time_ns() // 1_000_000

@@ -17,8 +17,10 @@ import confluent_kafka.admin
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError
 
+from contracts import kafka
 from contracts.command import CommandError
 from contracts.events import BY_TOPIC, STREAMS, Stream
+from contracts.settings import Settings
 from generator.shop import MALFORMED, Batch
 
 CONNECT_SECONDS: Final = 10
@@ -58,12 +60,12 @@ class Sink(Protocol):
 class ConfluentSink:
     """librdkafka: idempotent, acknowledged by all replicas, retried for ``DELIVERY_SECONDS``."""
 
-    def __init__(self, bootstrap: str) -> None:
-        _check_topics(bootstrap)
+    def __init__(self, settings: Settings) -> None:
+        _check_topics(settings)
         self.failed: list[Failure] = []
         self._producer = confluent_kafka.Producer(
             {
-                "bootstrap.servers": bootstrap,
+                **kafka.confluent(settings),
                 "client.id": "ecommerce-generator",
                 "enable.idempotence": True,
                 "acks": "all",
@@ -114,31 +116,33 @@ class ConfluentSink:
             self._producer.purge(in_flight=False)
 
 
-def _check_topics(bootstrap: str) -> None:
+def _check_topics(settings: Settings) -> None:
     """Raises :class:`CommandError` unless the cluster answers and has the topics."""
     quiet = logging.getLogger("generator.probe")
     quiet.disabled = True
-    client = confluent_kafka.admin.AdminClient({"bootstrap.servers": bootstrap}, logger=quiet)
+    client = confluent_kafka.admin.AdminClient(kafka.confluent(settings), logger=quiet)
     try:
         known = client.list_topics(timeout=CONNECT_SECONDS).topics
     except confluent_kafka.KafkaException as error:
         raise CommandError(
-            f"no Kafka at {bootstrap}: {error.args[0].str()}; is it up, and is the address right?"
+            f"no Kafka at {settings.kafka_bootstrap}: {error.args[0].str()}; is it up, and is the address right?"
         ) from error
     if missing := [topic for topic in _TOPICS if topic not in known]:
-        raise CommandError(f"Kafka at {bootstrap} has no topic {', '.join(missing)}; create the topics first")
+        raise CommandError(
+            f"Kafka at {settings.kafka_bootstrap} has no topic {', '.join(missing)}; create the topics first"
+        )
 
 
 class KafkaPythonSink:
     """kafka-python: no native library, a twentieth of the rate."""
 
-    def __init__(self, bootstrap: str) -> None:
-        _check_topics(bootstrap)
+    def __init__(self, settings: Settings) -> None:
+        _check_topics(settings)
         self.failed: list[Failure] = []
         self._waiting = 0
         try:
             self._producer = KafkaProducer(
-                bootstrap_servers=bootstrap.split(","),
+                **kafka.kafka_python(settings),
                 client_id="ecommerce-generator",
                 enable_idempotence=True,
                 acks="all",
@@ -147,7 +151,7 @@ class KafkaPythonSink:
                 delivery_timeout_ms=DELIVERY_SECONDS * 1000,
             )
         except KafkaError as error:
-            raise CommandError(f"no Kafka at {bootstrap}: {error}") from error
+            raise CommandError(f"no Kafka at {settings.kafka_bootstrap}: {error}") from error
 
     def _done(self, _metadata: object) -> None:
         self._waiting -= 1
@@ -215,4 +219,4 @@ def _bytes(value: str | bytes) -> bytes:
     return value if isinstance(value, bytes) else value.encode()
 
 
-CLIENTS: Final[dict[str, Callable[[str], Sink]]] = {"confluent": ConfluentSink, "kafka-python": KafkaPythonSink}
+CLIENTS: Final[dict[str, Callable[[Settings], Sink]]] = {"confluent": ConfluentSink, "kafka-python": KafkaPythonSink}

@@ -20,9 +20,10 @@ import pyarrow.parquet as pq
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
-from contracts import paths, tables, topics
+from contracts import kafka, paths, tables, topics
 from contracts.command import CommandError, run, with_settings
 from contracts.events import BY_NAME, STREAMS
+from contracts.kafka import KAFKA_SETTINGS
 from contracts.settings import Settings
 from jobs import hbase
 from jobs import hdfs as files
@@ -84,9 +85,7 @@ def dead_letters(settings: Settings) -> dict[str, int]:
 
 
 def _records(settings: Settings, topic: str) -> Iterator[Any]:
-    consumer = KafkaConsumer(
-        bootstrap_servers=settings.kafka_bootstrap, auto_offset_reset="earliest", enable_auto_commit=False
-    )
+    consumer = KafkaConsumer(**kafka.kafka_python(settings), auto_offset_reset="earliest", enable_auto_commit=False)
     try:
         places = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
         consumer.assign(places)
@@ -100,7 +99,7 @@ def _records(settings: Settings, topic: str) -> Iterator[Any]:
 
 def end_offsets(settings: Settings) -> dict[str, int]:
     """The end offset of each partition of the three streams, keyed ``topic/partition``."""
-    consumer = KafkaConsumer(bootstrap_servers=settings.kafka_bootstrap)
+    consumer = KafkaConsumer(**kafka.kafka_python(settings))
     try:
         places = [
             TopicPartition(stream.topic, number)
@@ -164,7 +163,7 @@ def _scan(settings: Settings, table: tables.HBaseTable) -> list[tuple[bytes, dic
     metavar="SECONDS",
     help="Wait so long until every stream has rows in Parquet and the speed layer has counted purchases; fail without.",
 )
-@with_settings("kafka_bootstrap", "webhdfs_url", "hdfs_user", "hbase_thrift_host", "hbase_thrift_port")
+@with_settings(*KAFKA_SETTINGS, "webhdfs_url", "hdfs_user", "hbase_thrift_host", "hbase_thrift_port")
 def main(settings: Settings, wait: float) -> None:
     """Count what has landed, been rejected and been raised, and print it as JSON."""
     files.require(settings)

@@ -1,7 +1,8 @@
 """Creates what the contracts name and is not there yet: Kafka topics, folders on HDFS, HBase and Hive tables.
 
-Everything here may run at any time and any number of times: what is there stays as it is. A server that does not answer
-yet is waited for.
+Everything here may run at any time and any number of times: what is there stays as it is, but the rights of Kafka's
+clients, which are made to be those of the contracts. A server that does not answer yet is
+waited for.
 """
 
 import logging
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import click
@@ -19,12 +21,13 @@ from hdfs import HdfsError
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from contracts import paths
+from contracts import kafka, paths
 from contracts.command import CommandError, run, with_settings
+from contracts.kafka import CLIENTS, KAFKA_SETTINGS
 from contracts.settings import Settings
 from contracts.tables import DATABASE, HBASE_TABLES, MARTS, RAW, HBaseTable
 from contracts.topics import TOPICS
-from jobs import hbase, hdfs
+from jobs import access, hbase, hdfs
 from jobs.batch.create_tables import create_tables as create_hive
 from jobs.batch.endpoint import SQL_SETTINGS, connect
 
@@ -49,7 +52,7 @@ class Part:
 
 def _admin(settings: Settings) -> KafkaAdminClient:
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it logs every try
-    return KafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap.split(","), request_timeout_ms=SECONDS * 1000)
+    return KafkaAdminClient(**kafka.kafka_python(settings), request_timeout_ms=SECONDS * 1000)
 
 
 def missing_topics(settings: Settings) -> list[str]:
@@ -72,6 +75,12 @@ def create_topics(settings: Settings, names: list[str], replication_factor: int 
     }
     with closing(_admin(settings)) as admin:
         admin.create_topics(wanted, timeout_ms=SECONDS * 1000, wait_for_metadata=True)
+
+
+def permit_clients(settings: Settings, passwords: dict[str, str], prefix: str) -> list[str]:
+    """Makes the users of Kafka's clients and their rights; ``passwords`` are by client. Returns the users' names."""
+    with closing(_admin(settings)) as admin:
+        return access.permit(admin, passwords, prefix)
 
 
 def missing_folders(settings: Settings) -> list[str]:
@@ -168,7 +177,7 @@ def main() -> None:
 @main.command()
 @click.option("--replication-factor", type=click.IntRange(1), default=1, show_default=True)
 @timeout
-@with_settings("kafka_bootstrap")
+@with_settings(*KAFKA_SETTINGS)
 def topics(settings: Settings, replication_factor: int, timeout: float) -> None:
     """Kafka topics."""
 
@@ -176,6 +185,26 @@ def topics(settings: Settings, replication_factor: int, timeout: float) -> None:
         create_topics(settings, names, replication_factor)
 
     _create("topics", settings, timeout, create)
+
+
+@main.command()
+@click.option(
+    "--passwords",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help=f"Folder with a file for each of {', '.join(client.name for client in CLIENTS)}, which holds its password.",
+)
+@click.option("--prefix", default="", help="Before each client's name in its user's name.")
+@timeout
+@with_settings(*KAFKA_SETTINGS)
+def clients(settings: Settings, passwords: Path, prefix: str, timeout: float) -> None:
+    """Kafka's users, and what each may read and write."""
+    given = {client.name: (passwords / client.name).read_text() for client in CLIENTS}
+    log.info(
+        "prepared",
+        part="clients",
+        created=_persist("clients", timeout, lambda: permit_clients(settings, given, prefix)),
+    )
 
 
 @main.command()
@@ -205,7 +234,7 @@ def hive_tables(settings: Settings, timeout: float) -> None:
 @main.command()
 @click.option("--for", "names", multiple=True, required=True, type=click.Choice(list(PARTS)), help="Can be repeated.")
 @timeout
-@with_settings("kafka_bootstrap", "webhdfs_url", "hdfs_user", "hbase_thrift_host", "hbase_thrift_port", *SQL_SETTINGS)
+@with_settings(*KAFKA_SETTINGS, "webhdfs_url", "hdfs_user", "hbase_thrift_host", "hbase_thrift_port", *SQL_SETTINGS)
 def wait(settings: Settings, names: tuple[str, ...], timeout: float) -> None:
     """Waits until all of it is there; creates nothing."""
 

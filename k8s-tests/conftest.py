@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from release import pods
 from release.__main__ import VALUES, install
 from release.helm import build_dependencies
 from release.workloads import Release
-from shop import COUNT, Shop
+from shop import COUNT, Shop, landed, produced
 
 from contracts.command import CommandError
 from images.builder import IMAGES, build, image_name
@@ -30,6 +31,8 @@ HERE = Path(__file__).parent
 REGISTRY = os.environ.get("REGISTRY")
 RATE = 100
 """Events/s of the generator while the platform comes up."""
+TRAFFIC_SECONDS = 20
+"""For which the shop plays on after a change."""
 
 
 def silent(name: str, state: str, detail: str) -> None:
@@ -64,15 +67,16 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """The installed platform, and when its installation began (seconds, monotonic)."""
+    """The installed platform, when its installation began (seconds, monotonic), and the client of a secured Kafka."""
 
     cluster: Cluster
     release: Release
     began: float
+    kafka_client: str | None = None
 
     def run(self, *command: str, seconds: float = 300) -> str:
         """Runs a command in a pod of the tasks image, with the platform's settings."""
-        return pods.run(self.release, image_name("tasks", REGISTRY or "docker.io"), command, seconds)
+        return pods.run(self.release, image_name("tasks", REGISTRY or "docker.io"), command, seconds, self.kafka_client)
 
     def count(self, ledger: dict[str, Any], seconds: float = 300) -> dict[str, Any]:
         """What the readers find once ingest and speed have handled all that is in Kafka; see ``shop.COUNT``."""
@@ -127,6 +131,19 @@ def platform(cluster: Cluster, images: None, charts: Path) -> Iterator[Platform]
     yield Platform(cluster, release, began)
     if not os.environ.get("KEEP"):
         delete_namespace(cluster.api)
+
+
+def exact(platform: Platform, shop: Shop) -> None:
+    """Lets the shop play on, stops it, and fails unless all that it ever sent is there once."""
+    time.sleep(TRAFFIC_SECONDS)
+    before = len(shop.ledgers)
+    shop.scale(0)
+    assert [ledger["streams"]["clicks"]["produced"] > TRAFFIC_SECONDS for ledger in shop.ledgers[before:]] == [True]
+    ledger = shop.ledger()
+    found = platform.count(ledger)
+    assert landed(found) == produced(ledger)
+    assert Decimal(found["batch"]) == Decimal(ledger["revenue"])
+    assert Decimal(found["speed"]) + Decimal(found["late"]) == Decimal(ledger["revenue"])
 
 
 def delete_namespace(api: client.ApiClient, name: str = NAMESPACE) -> None:

@@ -40,11 +40,11 @@ print(json.dumps({name: list(csv.DictReader(io.StringIO(hdfs.read(files, f"{fold
 class Airflow:
     """Airflow's REST API as the ingress serves it."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Platform, user: str | None = None) -> None:
         access, release = platform.cluster.access, platform.release
         self.host = "airflow.localhost"
         self.address = access.ingress
-        self.user, self.password = login(release)
+        self.user, self.password = login(release, user)
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.headers["Host"] = self.host
@@ -59,9 +59,12 @@ class Airflow:
         assert answer.ok, f"{path}: {answer.status_code} {answer.text[:500]}"
         return answer.json()
 
+    def post(self, path: str, body: dict[str, Any]) -> requests.Response:
+        return self._session.post(f"{self.address}/api/v2/{path}", json=body, timeout=60)
+
     def trigger(self, day: str) -> str:
         body = {"logical_date": datetime.now(UTC).isoformat(), "conf": {"date": day}}
-        answer = self._session.post(f"{self.address}/api/v2/dags/{DAG_ID}/dagRuns", json=body, timeout=60)
+        answer = self.post(f"dags/{DAG_ID}/dagRuns", body)
         assert answer.ok, answer.text
         return str(answer.json()["dag_run_id"])
 
@@ -84,10 +87,11 @@ class Airflow:
         assert answer.ok, answer.text
 
 
-def login(release: Release) -> tuple[str, str]:
-    """User and password from the Secret that NOTES.txt names."""
+def login(release: Release, user: str | None = None) -> tuple[str, str]:
+    """User and password from the Secret that NOTES.txt names; the first user's unless another is named."""
     secret = release.core.read_namespaced_secret(f"{release.name}-airflow-login", release.namespace)
-    return tuple(base64.b64decode(secret.data[key]).decode() for key in ("username", "password"))  # type: ignore[return-value]
+    data = {key: base64.b64decode(value).decode() for key, value in secret.data.items()}
+    return (user, data[f"{user}-password"]) if user else (data["username"], data["password"])
 
 
 @pytest.fixture(scope="session")

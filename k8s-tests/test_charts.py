@@ -12,10 +12,13 @@ import yaml
 from release import schemas
 from release.helm import CHARTS, UMBRELLA, Helm, arguments
 
+from contracts.kafka import CLIENTS
 from contracts.settings import Settings
 from contracts.topics import TOPICS
+from jobs import access
 
 OPERATORS = ("--api-versions", "kafka.strimzi.io/v1", "--api-versions", "sparkoperator.k8s.io/v1beta2")
+SECURED = {"global.kafka.security.enabled": True}
 STANDALONE = UMBRELLA / "values-standalone.yaml"
 SIZES: dict[str, tuple[Path, ...]] = {
     "default": (),
@@ -41,6 +44,18 @@ def pod_specs(manifests: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, 
         if manifest["kind"] in WORKLOADS:
             spec = manifest["spec"] if manifest["kind"] == "Pod" else manifest["spec"]["template"]["spec"]
             yield f"{manifest['kind']}/{manifest['metadata']['name']}", spec
+
+
+def templates(manifest: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The pods of a manifest, with metadata and spec: its own, an executor's, those of a SparkApplication."""
+    if manifest["kind"] == "Pod":
+        yield manifest
+    elif manifest["kind"] in WORKLOADS:
+        yield manifest["spec"]["template"]
+    elif manifest["kind"] == "SparkApplication":
+        yield from (manifest["spec"][part]["template"] for part in ("driver", "executor"))
+    elif "executor.yaml" in (manifest.get("data") or {}):
+        yield yaml.safe_load(manifest["data"]["executor.yaml"])
 
 
 def containers(spec: dict[str, Any]) -> list[dict[str, Any]]:
@@ -119,8 +134,84 @@ def test_passwords_are_in_secrets_alone(manifests: list[dict[str, Any]]) -> None
 
 def test_settings_are_those_of_the_contracts(manifests: list[dict[str, Any]]) -> None:
     (settings,) = [item["data"] for item in manifests if item["metadata"]["name"] == "lambda-settings"]
-    assert set(settings) == set(Settings().as_environment())
+    own = {"ECOMMERCE_KAFKA_USER", "ECOMMERCE_KAFKA_CREDENTIALS"}  # each pod's own
+    assert set(settings) == set(Settings().as_environment()) - own
     assert Settings.from_environment(settings).hdfs_uri == "hdfs://lambda-hdfs-namenode"
+
+
+def test_kafka_clients_are_those_of_the_contracts(charts: Path) -> None:
+    may = {client.name: {"read": [*client.reads], "write": [*client.writes]} for client in CLIENTS}
+    assert yaml.safe_load((CHARTS / "kafka" / "values.yaml").read_text())["clients"] == may
+    rights = {
+        item["metadata"]["name"]: {
+            (acl["resource"]["name"], operation)
+            for acl in item["spec"]["authorization"]["acls"]
+            for operation in acl["operations"]
+        }
+        for item in render((), **SECURED)
+        if item["kind"] == "KafkaUser"
+    }
+    assert rights == {
+        f"lambda-kafka-{client.name}": {
+            (acl.resource_pattern.resource_name, acl.operation.name.capitalize()) for acl in access.rights(client, "")
+        }
+        for client in CLIENTS
+    }
+
+
+@pytest.mark.parametrize("files", [(), (STANDALONE,)], ids=["operators", "standalone"])
+def test_a_pod_has_the_login_of_its_own_client_alone(charts: Path, files: tuple[Path, ...]) -> None:
+    logins: dict[str, set[str]] = {}
+    for manifest in render(files, **SECURED):
+        for template in templates(manifest):
+            mounted = {
+                source["secret"]["name"].removeprefix("lambda-kafka-")
+                for volume in template["spec"].get("volumes", [])
+                for source in volume.get("projected", {}).get("sources", [])
+                if source.get("secret", {}).get("name", "").startswith("lambda-kafka-")
+            }
+            if mounted:
+                logins.setdefault(template["metadata"]["labels"]["app.kubernetes.io/name"], set()).update(mounted)
+    everyone = {client.name for client in CLIENTS}
+    brokers = {"kafka": {"server"}, "kafka-topics": {"admin", *everyone}} if files else {}
+    assert logins == brokers | {
+        "generator": {"generator"},
+        "spark-ingest": {"ingest"},
+        "spark-ingest-executor": {"ingest"},
+        "spark-speed": {"speed"},
+        "spark-speed-executor": {"speed"},
+        "test": {"audit"},
+    }
+
+
+def test_airflow_has_users_with_roles(charts: Path) -> None:
+    rendered = render((STANDALONE,), **{"airflow.users": {"ann": "viewer", "bob": "op"}})
+    (login,) = [item["data"] for item in rendered if item["metadata"]["name"] == "lambda-airflow-login"]
+    assert set(login) == {"username", "password", "ann-password", "bob-password"}
+    assert len(set(login.values())) == 4
+    (server,) = [
+        template["spec"]["containers"][0]
+        for manifest in rendered
+        for template in templates(manifest)
+        if template["metadata"]["labels"]["app.kubernetes.io/name"] == "airflow-api-server"
+    ]
+    environment = {item["name"]: item.get("value") for item in server["env"]}
+    assert environment["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"] == "$(LOGIN_USERNAME):admin,ann:viewer,bob:op"
+    done = Helm().run(
+        "template", "lambda", str(UMBRELLA), *arguments((STANDALONE,), {"airflow.users": {"ann": "root"}})
+    )
+    assert done.returncode
+    assert "airflow" in done.stderr
+
+
+def test_kafka_is_plain_unless_it_is_secured(charts: Path) -> None:
+    for files in ((), (STANDALONE,)):
+        plain, secured = (json.dumps(render(files, **values)) for values in ({}, SECURED))
+        for word in ("KAFKA_CREDENTIALS", "kafka-client"):
+            assert word not in plain
+            assert word in secured
+        assert "scram-sha-512" not in plain.lower()
+        assert "scram-sha-512" in secured.lower()
 
 
 def test_kafka_topics_are_those_of_the_contracts(charts: Path) -> None:

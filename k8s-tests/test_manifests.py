@@ -12,14 +12,17 @@ import pytest
 from conftest import Cluster
 from kubernetes import client, dynamic
 from operators import crds
-from test_charts import SIZES, render
-
-from contracts.topics import TOPICS
+from test_charts import SECURED, SIZES, render
 
 NAMESPACE = "default"
 KINDS = {"kafka.strimzi.io/v1": crds.strimzi, "sparkoperator.k8s.io/v1beta2": crds.spark}
 OPERATED = {"Kafka", "KafkaNodePool", "KafkaTopic", "SparkApplication"}
-CUSTOM: dict[str, set[str]] = {"default": OPERATED, "production": OPERATED, "standalone": set(), "kind": set()}
+CUSTOM: dict[str, set[str]] = {
+    "default": OPERATED,
+    "production": OPERATED | {"KafkaUser"},
+    "standalone": set(),
+    "kind": set(),
+}
 """The custom kinds that each size renders."""
 
 
@@ -64,7 +67,7 @@ def create(api: dynamic.DynamicClient, manifest: dict[str, Any]) -> None:
 def test_the_api_server_accepts_every_manifest(api: dynamic.DynamicClient, charts: Path, size: str) -> None:
     accepted: list[str] = []
     custom: set[str] = set()
-    for manifest in render(SIZES[size]):
+    for manifest in render(SIZES[size], **(SECURED if size == "standalone" else {})):
         manifest["metadata"].pop("namespace", None)
         if manifest["kind"] == "Pod":  # admission looks for its account, which a dry run has not created
             del manifest["spec"]["serviceAccountName"]
@@ -86,8 +89,7 @@ def test_a_field_that_a_kind_does_not_have_is_refused(api: dynamic.DynamicClient
 
 
 def test_a_kafka_user_is_accepted(api: dynamic.DynamicClient, charts: Path) -> None:
-    acl = {"resource": {"type": "topic", "name": TOPICS[0].name}, "operations": ["Write", "Describe"]}
-    (user,) = [item for item in render((), **{"kafka.strimzi.users": {"shop": [acl]}}) if item["kind"] == "KafkaUser"]
+    user = next(item for item in render((), **SECURED) if item["kind"] == "KafkaUser")
     del user["metadata"]["namespace"]
     create(api, user)
     user["spec"]["authorization"]["acls"][0]["resource"]["type"] = "subject"

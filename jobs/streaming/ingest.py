@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame
 from contracts import paths
 from contracts.command import CommandError, run, with_settings
 from contracts.events import STREAMS
+from contracts.kafka import KAFKA_SETTINGS
 from contracts.paths import INGEST
 from contracts.settings import Settings
 from jobs import hdfs as files
@@ -84,7 +85,7 @@ def require_same_topics(last: Commit, topic_ids: dict[str, str]) -> None:
 
 
 @click.command()
-@with_settings("kafka_bootstrap", "hdfs_uri", "webhdfs_url", "hdfs_user")
+@with_settings(*KAFKA_SETTINGS, "hdfs_uri", "webhdfs_url", "hdfs_user")
 @streaming_options(INGEST, trigger_seconds=10, max_offsets=400_000)
 def main(settings: Settings, streaming: StreamingSettings) -> None:
     """Land clicks, purchases and inventory as Parquet on HDFS.

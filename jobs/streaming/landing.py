@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from confluent_kafka import Producer
 
-from contracts import paths
+from contracts import kafka, paths
 from contracts.events import BY_TOPIC
 from contracts.settings import Settings
 from contracts.tables import RAW, arrow_schema
@@ -204,7 +204,7 @@ def _send_dead_letters(settings: Settings, topic: str, partition: int, dead: lis
         return
     producer = Producer(
         {
-            "bootstrap.servers": settings.kafka_bootstrap,
+            **kafka.confluent(settings),
             "enable.idempotence": True,
             "message.max.bytes": MAX_MESSAGE_BYTES + 64 * 1024,
         }

@@ -15,6 +15,7 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 
+from contracts import kafka
 from contracts.command import CommandError
 from contracts.settings import Settings
 from jobs.streaming.settings import StreamingSettings, kafka_stream, spark_session
@@ -85,7 +86,7 @@ def require_topics(settings: Settings, topics: list[str]) -> dict[str, str]:
     Raises :class:`CommandError` where Kafka does not answer or a topic is missing.
     """
     try:
-        admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap, "log_level": 0})
+        admin = AdminClient({**kafka.confluent(settings), "log_level": 0})
         known = admin.list_topics(timeout=15).topics
         if missing := [topic for topic in topics if topic not in known]:
             raise CommandError(f"Kafka at {settings.kafka_bootstrap} has no topic {missing[0]}; create it first")

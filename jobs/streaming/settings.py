@@ -10,7 +10,7 @@ from typing import Any
 import click
 from pyspark.sql import DataFrame, SparkSession
 
-from contracts import paths
+from contracts import kafka, paths
 from contracts.settings import Settings
 
 
@@ -120,7 +120,7 @@ def kafka_stream(spark: SparkSession, settings: Settings, topics: list[str], max
     """
     return (
         spark.readStream.format("kafka")
-        .option("kafka.bootstrap.servers", settings.kafka_bootstrap)
+        .options(**kafka.spark(settings))
         .option("subscribe", ",".join(topics))
         .option("startingOffsets", "earliest")
         .option("maxOffsetsPerTrigger", max_offsets)

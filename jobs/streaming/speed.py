@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame
 
 from contracts.command import CommandError, run, with_settings
 from contracts.events import STREAMS
+from contracts.kafka import KAFKA_SETTINGS
 from contracts.paths import SPEED
 from contracts.settings import Settings
 from contracts.tables import HBASE_TABLES
@@ -21,7 +22,7 @@ log = structlog.get_logger()
 
 
 @click.command()
-@with_settings("kafka_bootstrap", "hdfs_uri", "hdfs_user", "hbase_thrift_host", "hbase_thrift_port")
+@with_settings(*KAFKA_SETTINGS, "hdfs_uri", "hdfs_user", "hbase_thrift_host", "hbase_thrift_port")
 @streaming_options(SPEED, trigger_seconds=0, max_offsets=100_000)
 def main(settings: Settings, streaming: StreamingSettings) -> None:
     """Keep HBase current: revenue by minute, stock, user profiles, critical-stock alerts.

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from confluent_kafka import Producer
 
-from contracts import tables, topics
+from contracts import kafka, tables, topics
 from contracts.events import CLICKS, INVENTORY, PURCHASES, Click, Purchase, StockChange, timestamp
 from contracts.settings import Settings
 from jobs import hbase
@@ -313,7 +313,7 @@ def _raise_alerts(settings: Settings, partition: Partition, alerts: dict[str, by
     new = {key: value for key, value in alerts.items() if key not in known}
     if not new:
         return 0
-    producer = Producer({"bootstrap.servers": settings.kafka_bootstrap, "enable.idempotence": True})
+    producer = Producer({**kafka.confluent(settings), "enable.idempotence": True})
     failures: list[str] = []
     for key, value in new.items():
         producer.produce(

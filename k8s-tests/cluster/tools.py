@@ -40,7 +40,7 @@ FLAGS = {
         }
     ),
 }
-NAMES = {"server": "etcd"}
+NAMES = {"server": "etcd", "cmd": "kube-network-policies"}
 """What Go calls a binary after its package's folder, and what it is called everywhere else."""
 
 

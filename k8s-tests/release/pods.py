@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from uuid import uuid4
 
 from kubernetes import client
@@ -11,15 +12,27 @@ from contracts.command import CommandError
 from release.workloads import Release
 
 POLL_SECONDS = 0.5
+COMPONENT = "test"
+"""The pods are named like those of `helm test`, and may reach what these may."""
 
 
-def run(release: Release, image: str, command: Sequence[str], seconds: float = 300) -> str:
+def run(
+    release: Release,
+    image: str,
+    command: Sequence[str],
+    seconds: float = 300,
+    kafka_client: str | None = None,
+    component: str = COMPONENT,
+) -> str:
     """Runs a command in a pod of the tasks image and returns what it printed on stdout and stderr.
+
+    ``kafka_client`` is the client of Kafka as which it logs in, where Kafka is secured. ``component`` is
+    the pod's name for NetworkPolicies.
 
     Raises ``CommandError`` with its output when it fails or does not end within ``seconds``.
     """
     name = f"{release.name}-run-{uuid4().hex[:8]}"
-    release.core.create_namespaced_pod(release.namespace, _pod(release, name, image, command))
+    release.core.create_namespaced_pod(release.namespace, _pod(release, name, image, command, kafka_client, component))
     try:
         phase = _wait(release, name, seconds)
         output = str(
@@ -32,18 +45,22 @@ def run(release: Release, image: str, command: Sequence[str], seconds: float = 3
     return output
 
 
-def _pod(release: Release, name: str, image: str, command: Sequence[str]) -> client.V1Pod:
+def _pod(
+    release: Release, name: str, image: str, command: Sequence[str], kafka_client: str | None, component: str
+) -> client.V1Pod:
+    login = _login(release, kafka_client) if kafka_client else _Login()
     container = client.V1Container(
         name="run",
         image=image,
         command=list(command),
         env_from=[client.V1EnvFromSource(config_map_ref=client.V1ConfigMapEnvSource(name=f"{release.name}-settings"))],
+        env=login.environment,
         security_context=client.V1SecurityContext(
             allow_privilege_escalation=False,
             read_only_root_filesystem=True,
             capabilities=client.V1Capabilities(drop=["ALL"]),
         ),
-        volume_mounts=[client.V1VolumeMount(name="tmp", mount_path="/tmp")],  # noqa: S108
+        volume_mounts=[client.V1VolumeMount(name="tmp", mount_path="/tmp"), *login.mounts],  # noqa: S108
     )
     spec = client.V1PodSpec(
         containers=[container],
@@ -53,9 +70,36 @@ def _pod(release: Release, name: str, image: str, command: Sequence[str]) -> cli
         security_context=client.V1PodSecurityContext(
             run_as_non_root=True, seccomp_profile=client.V1SeccompProfile(type="RuntimeDefault")
         ),
-        volumes=[client.V1Volume(name="tmp", empty_dir=client.V1EmptyDirVolumeSource())],
+        volumes=[client.V1Volume(name="tmp", empty_dir=client.V1EmptyDirVolumeSource()), *login.volumes],
     )
-    return client.V1Pod(metadata=client.V1ObjectMeta(name=name), spec=spec)
+    labels = {"app.kubernetes.io/instance": release.name, "app.kubernetes.io/name": component}
+    return client.V1Pod(metadata=client.V1ObjectMeta(name=name, labels=labels), spec=spec)
+
+
+@dataclass(frozen=True, slots=True)
+class _Login:
+    """What a pod has to log in to a secured Kafka, as the charts give it to theirs."""
+
+    environment: list[client.V1EnvVar] = field(default_factory=list)
+    mounts: list[client.V1VolumeMount] = field(default_factory=list)
+    volumes: list[client.V1Volume] = field(default_factory=list)
+
+
+def _login(release: Release, kafka_client: str) -> _Login:
+    user, folder = f"{release.name}-kafka-{kafka_client}", "/etc/kafka-client"
+    secrets = {f"{release.name}-cluster-ca-cert": "ca.crt", user: "password"}
+    sources = [
+        client.V1VolumeProjection(
+            secret=client.V1SecretProjection(name=name, items=[client.V1KeyToPath(key=key, path=key)])
+        )
+        for name, key in secrets.items()
+    ]
+    environment = {"ECOMMERCE_KAFKA_USER": user, "ECOMMERCE_KAFKA_CREDENTIALS": folder}
+    return _Login(
+        [client.V1EnvVar(name=name, value=value) for name, value in environment.items()],
+        [client.V1VolumeMount(name="kafka-client", mount_path=folder, read_only=True)],
+        [client.V1Volume(name="kafka-client", projected=client.V1ProjectedVolumeSource(sources=sources))],
+    )
 
 
 def _wait(release: Release, name: str, seconds: float) -> str:

@@ -32,6 +32,7 @@ CLOSER: dict[str, Schema] = {
     "outOfOrder": SHARE,
     "malformed": SHARE,
     "flashSales": {"type": "array", "items": {"type": "string"}},
+    "users": {"type": "object", "additionalProperties": {"enum": ["viewer", "user", "op", "admin"]}},
     "imagePullSecrets": {"type": "array", "items": {"type": "string"}},
 }
 MODES = {"kafka": ["strimzi", "standalone"], "spark-jobs": ["operator", "native"]}

@@ -9,7 +9,7 @@
 - {name: {{ $variable }}, valueFrom: {secretKeyRef: {name: {{ $keys }}, key: {{ $key }}}}}
 {{- end }}
 - {name: LOGIN_USERNAME, valueFrom: {secretKeyRef: {name: {{ include "airflow.login" . }}, key: username}}}
-- {name: AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS, value: "$(LOGIN_USERNAME):admin"}
+- {name: AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS, value: "$(LOGIN_USERNAME):admin{{ range $name, $role := .Values.users }},{{ $name }}:{{ $role }}{{ end }}"}
 - {name: AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE, value: /opt/airflow/run/passwords.json}
 - {name: AIRFLOW__CORE__EXECUTOR, value: LocalExecutor}
 - {name: AIRFLOW__CORE__PARALLELISM, value: {{ .Values.scheduler.parallelism | quote }}}

@@ -13,17 +13,23 @@
   resources:
     requests: {cpu: 10m, memory: 96Mi}
     limits: {memory: 256Mi}
+  {{- with include "common.kafkaEnv" . }}
+  env:
+    {{- . | nindent 4 }}
+  {{- end }}
   volumeMounts:
     - {name: tmp, mountPath: /tmp}
+    {{- include "common.kafkaMount" $root | nindent 4 }}
 {{- end -}}
 
-{{/* Environment of a driver: (list $ job) */}}
+{{/* Environment of a driver: (list $ name job) */}}
 {{- define "spark.env" -}}
 {{- $root := index . 0 -}}
-{{- range $name, $value := (index . 1).environment }}
+{{- range $name, $value := (index . 2).environment }}
 - {name: {{ $name }}, value: {{ $value | quote }}}
 {{- end }}
 - {name: HADOOP_CONF_DIR, value: /etc/hadoop/conf}
+{{- include "common.kafkaEnv" . }}
 {{- with $root.Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}
@@ -37,7 +43,7 @@ automountServiceAccountToken: false
 enableServiceLinks: false
 securityContext:
   {{- include "common.podSecurityContext" $root | nindent 2 }}
-{{- include "common.scheduling" (list $root (index . 1) $root.Values) }}
+{{- include "common.scheduling" (list $root (printf "spark-%s-executor" (index . 1)) $root.Values) }}
 containers:
   - name: spark-kubernetes-executor
     env:
@@ -49,9 +55,11 @@ containers:
     volumeMounts:
       - {name: hadoop, mountPath: /etc/hadoop/conf}
       - {name: tmp, mountPath: /tmp}
+      {{- include "common.kafkaMount" $root | nindent 6 }}
 volumes:
   - name: hadoop
     configMap:
       name: {{ include "common.hadoopConfigMap" $root }}
   - {name: tmp, emptyDir: {}}
+  {{- include "common.kafkaVolume" . | nindent 2 }}
 {{- end -}}

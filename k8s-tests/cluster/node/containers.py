@@ -11,7 +11,8 @@ from subprocess import DEVNULL, PIPE
 
 import psutil
 
-from cluster.node.files import HELPER_IMAGE, PAUSE_IMAGE
+from cluster.node.files import HELPER_IMAGE, PAUSE_IMAGE, POLICIES_IMAGE
+from cluster.tools import tool
 from contracts.command import CommandError
 from images.layout import Layout
 
@@ -31,10 +32,14 @@ def _command(state: Path, *arguments: str) -> list[str]:
 
 
 def import_own(state: Path) -> None:
-    """The two small images that the node itself needs: what holds a pod's namespaces, and a shell with mkdir."""
+    """The small images that the node itself needs.
+
+    What holds a pod's namespaces, a shell with mkdir, and what enforces NetworkPolicies.
+    """
     pause = {"pause": (Path("/usr/bin/catatonit"), ["/pause", "-P"])}
     helper = {"bin/busybox": (Path("/bin/busybox"), ["/bin/busybox"])}
-    for image, content in ((PAUSE_IMAGE, pause), (HELPER_IMAGE, helper)):
+    policies = {"policies": (tool("kube-network-policies"), ["/policies"])}
+    for image, content in ((PAUSE_IMAGE, pause), (HELPER_IMAGE, helper), (POLICIES_IMAGE, policies)):
         ctr(state, "images", "import", str(_archive(state, image, content)))
 
 

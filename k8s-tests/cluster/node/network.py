@@ -17,6 +17,15 @@ PODS = "10.244.0.0/16"
 SERVICES = "10.96.0.0/16"
 API_SERVICE = "10.96.0.1"
 DNS_SERVICE = "10.96.0.10"
+POLICIES_QUEUE = 100
+"""From which kube-network-policies takes packets unless told otherwise."""
+# It makes such rules itself, but with an expression of nftables (NFT_QUEUE) that not every kernel has. Judged is the
+# first packet of a connection to a pod, unless the node itself sends it; until somebody judges, all pass.
+JUDGED = (
+    ("-m", "owner", "--uid-owner", "0", "-j", "RETURN"),
+    ("-m", "conntrack", "--ctstate", "ESTABLISHED,RELATED", "-j", "RETURN"),
+    ("-d", PODS, "-j", "NFQUEUE", "--queue-num", str(POLICIES_QUEUE), "--queue-bypass"),
+)
 
 
 def exists() -> bool:
@@ -39,6 +48,8 @@ def create() -> None:
     for setting in ("net/ipv4/ip_forward", "net/bridge/bridge-nf-call-iptables"):
         with suppress(CommandError):  # the second only where the kernel has it as a module
             _run("nsenter", f"--net=/run/netns/{NAMESPACE}", "sysctl", "-qw", f"{setting.replace('/', '.')}=1")
+    for rule in JUDGED:
+        _run("nsenter", f"--net=/run/netns/{NAMESPACE}", "iptables", "-t", "mangle", "-A", "POSTROUTING", *rule)
 
 
 def remove() -> None:

@@ -27,7 +27,7 @@ from local.supervision import Program, Supervisor
 # While the API server starts it warns of each attempt; `_until` says what is wrong when it does not.
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 MANIFESTS = Path(__file__).parent / "manifests"
-GO = ("kubernetes", "etcd", "coredns", "local-path-provisioner", "contour", "helm")
+GO = ("kubernetes", "etcd", "coredns", "local-path-provisioner", "contour", "helm", "kube-network-policies")
 READY_SECONDS = 120.0
 PARTS = ("packages", *GO, "envoy", "node")
 

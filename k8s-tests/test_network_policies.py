@@ -1,0 +1,213 @@
+"""Who may reach whom: the NetworkPolicies read as a matrix, and the same asked of a cluster that enforces them."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import REGISTRY, Platform
+from release import pods
+from test_charts import SECURED, SIZES, STANDALONE, containers, render, templates
+
+from dags.ecommerce_daily_analytics import TASK_LABELS
+from images.builder import image_name
+
+NAME = "app.kubernetes.io/name"
+OPERATORS = ("spark-ingest", "spark-speed")
+JOBS = {f"{job}{part}" for job in OPERATORS for part in ("", "-executor")}
+AIRFLOW = {f"airflow-{name}" for name in ("api-server", "scheduler", "dag-processor", "triggerer")}
+HDFS = {"hdfs-namenode", "hdfs-datanode"}
+HBASE = {"hbase-master", "hbase-regionserver", "hbase-thrift"}
+READERS = {"airflow-task", "test"}
+EVERYBODY = "everybody"
+INTENDED: dict[tuple[str, int], set[str]] = {
+    ("kafka", 9092): {"generator", "kafka-topics", "test", *JOBS},
+    ("kafka", 9093): {"kafka"},
+    ("kafka", 9094): {"kafka", "kafka-topics"},
+    ("zookeeper", 2181): {"hdfs-namenode", *HBASE},
+    ("zookeeper", 2888): {"zookeeper"},
+    ("zookeeper", 3888): {"zookeeper"},
+    ("hdfs-namenode", 8019): {"hdfs-namenode"},
+    ("hdfs-namenode", 8020): {*HDFS, "hive-metastore", "sql", *HBASE, *JOBS},
+    ("hdfs-namenode", 9870): {"hdfs-namenode", "hdfs-folders", "hive-metastore", "sql", *HBASE, *READERS, *JOBS}
+    - {"spark-speed-executor"},
+    ("hdfs-journalnode", 8480): {"hdfs-namenode", "hdfs-journalnode"},
+    ("hdfs-journalnode", 8485): {"hdfs-namenode", "hdfs-journalnode"},
+    ("hdfs-datanode", 9866): {*HDFS, "hive-metastore", "sql", *HBASE, *JOBS},
+    ("hdfs-datanode", 9867): {*HDFS, "hive-metastore", "sql", *HBASE, *JOBS},
+    ("hdfs-datanode", 9864): {"spark-ingest", "spark-ingest-executor", *READERS},
+    ("hbase-master", 16000): HBASE,
+    ("hbase-master", 16010): {"hbase-thrift"},
+    ("hbase-regionserver", 16020): HBASE,
+    ("hbase-thrift", 9090): {"hbase-tables", "spark-speed", "spark-speed-executor", *READERS},
+    ("hive-metastore", 9083): {"sql"},
+    ("hive-metastore-postgres", 5432): {"hive-metastore"},
+    ("sql", 21050): {"hive-tables", *READERS},
+    ("spark-ingest", 7078): {"spark-ingest-executor"},
+    ("spark-ingest", 7079): {"spark-ingest-executor"},
+    ("spark-speed", 7078): {"spark-speed-executor"},
+    ("spark-speed", 7079): {"spark-speed-executor"},
+    ("airflow-api-server", 8080): {EVERYBODY},
+    ("airflow-scheduler", 8793): {"airflow-api-server"},
+    ("airflow-triggerer", 8794): {"airflow-api-server"},
+    ("airflow-postgres", 5432): {"airflow-migrate", *AIRFLOW},
+}
+"""Of the standalone platform, by component and port. A port that is not here is closed: pages, health, metrics."""
+# Prints the addresses that take a connection.
+CONNECT = """
+import json, socket, sys
+from concurrent.futures import ThreadPoolExecutor
+def takes(address):
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), 8).close()
+    except OSError:
+        return False
+    return True
+addresses = json.loads(sys.argv[1])
+with ThreadPoolExecutor(64) as pool:
+    print(json.dumps([address for address, taken in zip(addresses, pool.map(takes, addresses)) if taken]))
+"""
+Labels = dict[str, str]
+
+
+def selects(selector: dict[str, Any], labels: Labels) -> bool:
+    """Whether a label selector of equalities selects labels."""
+    assert set(selector) <= {"matchLabels"}
+    return selector.get("matchLabels", {}).items() <= labels.items()
+
+
+def allows(policies: list[dict[str, Any]], source: Labels, target: Labels, port: int) -> bool:
+    """Whether policies of one namespace let a pod reach another's port, as Kubernetes reads them.
+
+    Source: https://kubernetes.io/docs/concepts/services-networking/network-policies/
+    """
+    isolating = [policy["spec"] for policy in policies if selects(policy["spec"]["podSelector"], target)]
+    rules = [rule for spec in isolating for rule in spec.get("ingress") or []]
+    return not isolating or any(
+        ("ports" not in rule or port in [item["port"] for item in rule["ports"]])
+        and ("from" not in rule or any(selects(peer["podSelector"], source) for peer in rule["from"]))
+        for rule in rules
+    )
+
+
+class Rendered:
+    """A release as rendered: its pods' labels and ports, its policies, and the component behind each Service."""
+
+    def __init__(self, manifests: list[dict[str, Any]]) -> None:
+        self.policies = [item for item in manifests if item["kind"] == "NetworkPolicy"]
+        self.pods = {item["metadata"]["labels"][NAME]: item for manifest in manifests for item in templates(manifest)}
+        self.labels: dict[str, Labels] = {name: pod["metadata"]["labels"] for name, pod in self.pods.items()}
+        self.labels |= {"airflow-task": TASK_LABELS, EVERYBODY: {}}
+        self.services = {
+            item["metadata"]["name"]: item["spec"]["selector"][NAME] for item in manifests if item["kind"] == "Service"
+        }
+
+    def ports(self) -> Iterator[tuple[str, int]]:
+        """Every port of every pod."""
+        for name, pod in self.pods.items():
+            for container in pod["spec"]["containers"]:
+                for port in container.get("ports", []):
+                    yield name, port["containerPort"]
+
+    def reached_by(self, component: str, port: int) -> set[str]:
+        return {
+            name for name, labels in self.labels.items() if allows(self.policies, labels, self.labels[component], port)
+        }
+
+
+@pytest.fixture(scope="module")
+def standalone(charts: Path) -> Rendered:
+    return Rendered(render((STANDALONE,), **SECURED, **{"hdfs.ha.enabled": True}))
+
+
+def test_who_reaches_whom_is_what_is_intended(standalone: Rendered) -> None:
+    found = {place: names for place in standalone.ports() if (names := standalone.reached_by(*place))}
+    everybody = set(standalone.labels)
+    assert found == {place: everybody if EVERYBODY in names else names for place, names in INTENDED.items()}
+
+
+def test_executors_are_reached_by_their_own_job_alone(standalone: Rendered) -> None:
+    for job in OPERATORS:
+        assert standalone.reached_by(f"{job}-executor", 40_000) == {job, f"{job}-executor"}
+
+
+def waits(spec: dict[str, Any], settings: dict[str, str]) -> Iterator[str]:
+    """The ``host:port`` that a pod waits for, and that its Job asks."""
+    parts = {
+        "topics": settings["ECOMMERCE_KAFKA_BOOTSTRAP"],
+        "folders": settings["ECOMMERCE_WEBHDFS_URL"].replace("http://", ""),
+        "hbase-tables": f"{settings['ECOMMERCE_HBASE_THRIFT_HOST']}:9090",
+        "hive-tables": f"{settings['ECOMMERCE_SQL_HOST']}:21050",
+    }
+    for container in containers(spec):
+        command = container.get("command") or []
+        for word in command:
+            if found := re.fullmatch(r"(?:http://)?(lambda-[\w-]+:\d+)/?", str(word)):
+                yield found[1]
+        if "jobs.prepare" in command:
+            yield from (address for word in command if word in parts for address in parts[word].split(";"))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_pod_may_reach_what_it_waits_for(charts: Path, size: str) -> None:
+    manifests = render(SIZES[size])
+    rendered = Rendered(manifests)
+    (settings,) = [item["data"] for item in manifests if item["metadata"]["name"] == "lambda-settings"]
+    checked = 0
+    for name, pod in rendered.pods.items():
+        for address in waits(pod["spec"], settings):
+            service, _, port = address.partition(":")
+            if service not in rendered.services:  # Strimzi makes Kafka's Service, and its policy
+                assert service == "lambda-kafka-bootstrap"
+                continue
+            target = rendered.labels[rendered.services[service]]
+            assert allows(rendered.policies, rendered.labels[name], target, int(port)), f"{name} waits for {address}"
+            checked += 1
+    assert checked > 15
+
+
+def test_strimzi_lets_in_kafkas_clients_alone(charts: Path) -> None:
+    (kafka,) = [item for item in render(()) if item["kind"] == "Kafka"]
+    (listener,) = kafka["spec"]["kafka"]["listeners"]
+    peers = {peer["podSelector"]["matchLabels"][NAME] for peer in listener["networkPolicyPeers"]}
+    assert peers == INTENDED["kafka", 9092]
+
+
+def test_more_peers_are_let_in_by_values(charts: Path) -> None:
+    peer = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "shop"}}}
+    allow = {"kafka": [{"from": [peer], "ports": [{"port": 9092}]}]}
+    values = {f"global.networkPolicies.{name}": value for name, value in {"allow": allow, "prometheus": [peer]}.items()}
+    rendered = {
+        item["metadata"]["name"]: item["spec"]["ingress"][-1]
+        for item in render((STANDALONE,), **values)
+        if item["kind"] == "NetworkPolicy" and item["spec"].get("ingress")
+    }
+    assert rendered["lambda-kafka"] == allow["kafka"][0]
+    assert rendered["lambda-metrics"] == {"from": [peer], "ports": [{"port": "metrics", "protocol": "TCP"}]}
+    (kafka,) = [item for item in render((), **values) if item["kind"] == "Kafka"]
+    assert peer in kafka["spec"]["kafka"]["listeners"][0]["networkPolicyPeers"]
+    without = render((STANDALONE,), **{"global.networkPolicies.enabled": False})
+    assert [item for item in without if item["kind"] == "NetworkPolicy"] == []
+
+
+@pytest.mark.parametrize("component", ["test", "stranger"])
+def test_the_cluster_lets_in_who_is_intended(platform: Platform, component: str) -> None:
+    if platform.cluster.provider.name == "existing":
+        pytest.skip("whether the network of an existing cluster enforces NetworkPolicies is not known")
+    services = platform.release.core.list_namespaced_service(
+        platform.release.namespace, label_selector=platform.release.selector
+    ).items
+    addresses = {
+        f"{service.metadata.name}:{port.port}": (service.spec.selector[NAME], port.port)
+        for service in services
+        for port in service.spec.ports
+    }
+    assert len(addresses) > 20
+    image = image_name("tasks", REGISTRY or "docker.io")
+    command = ("python", "-c", CONNECT, json.dumps(list(addresses)))
+    printed = pods.run(platform.release, image, command, component=component, kafka_client=platform.kafka_client)
+    reached = {addresses[address] for address in json.loads(printed.splitlines()[-1])}
+    assert reached == {place for place in addresses.values() if {component, EVERYBODY} & INTENDED.get(place, set())}
