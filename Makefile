@@ -19,7 +19,7 @@ PYTHON := $(VENV)/bin/python
 
 export PYTHONPATH := $(CURDIR):$(CURDIR)/k8s-tests
 
-.PHONY: help env install demo test test-k8s test-faults lint bench bench-k8s images up down status charts schemas local-up local-down local-status local-env sql lock clean
+.PHONY: help env install demo test test-k8s test-faults lint bench bench-k8s images up dev operators down status charts schemas local-up local-down local-status local-env sql lock clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -52,6 +52,12 @@ images: env ## Build the container images; ARGS=--push=REGISTRY pushes them
 
 up: env ## The platform on a cluster: KUBECONFIG's (with REGISTRY), kind, or a node of packages
 	@$(PYTHON) -m release up $(ARGS)
+
+dev: env ## Run on the cluster what is saved, until Ctrl-C; starts the platform as `up` does where it is not up
+	@$(PYTHON) -m release dev $(ARGS)
+
+operators: env ## Install the operators of Strimzi and Spark on the cluster of KUBECONFIG; needs the internet
+	@$(PYTHON) -m release operators $(ARGS)
 
 down: env ## Uninstall it, and end the cluster that `up` started
 	@$(PYTHON) -m release down $(ARGS)

@@ -12,10 +12,15 @@ import pytest
 from conftest import Cluster
 from kubernetes import client, dynamic
 from operators import crds
+from test_autoscaling import SCALED, render_scaled
 from test_charts import SECURED, SIZES, render
 
 NAMESPACE = "default"
-KINDS = {"kafka.strimzi.io/v1": crds.strimzi, "sparkoperator.k8s.io/v1beta2": crds.spark}
+KINDS = {
+    "kafka.strimzi.io/v1": crds.strimzi,
+    "sparkoperator.k8s.io/v1beta2": crds.spark,
+    "keda.sh/v1alpha1": crds.keda,
+}
 OPERATED = {"Kafka", "KafkaNodePool", "KafkaTopic", "SparkApplication"}
 CUSTOM: dict[str, set[str]] = {
     "default": OPERATED,
@@ -95,3 +100,20 @@ def test_a_kafka_user_is_accepted(api: dynamic.DynamicClient, charts: Path) -> N
     user["spec"]["authorization"]["acls"][0]["resource"]["type"] = "subject"
     with pytest.raises(dynamic.exceptions.DynamicApiError, match="subject"):
         create(api, user)
+
+
+@pytest.mark.parametrize("name", SCALED)
+def test_autoscalers_are_accepted(api: dynamic.DynamicClient, charts: Path, name: str) -> None:
+    (scaler,) = render_scaled(name)
+    del scaler["metadata"]["namespace"]
+    create(api, scaler)
+    scaler["spec"]["maxReplicaz"] = 3
+    with pytest.raises(dynamic.exceptions.DynamicApiError, match="maxReplicaz"):
+        create(api, scaler)
+
+
+def test_a_dynamically_allocated_job_is_accepted(api: dynamic.DynamicClient, charts: Path) -> None:
+    rendered = render((), **{"spark.jobs.ingest.dynamicAllocation.enabled": True})
+    (job,) = [item for item in rendered if item["metadata"]["name"] == "lambda-spark-ingest"]
+    del job["metadata"]["namespace"]
+    create(api, job)

@@ -1,7 +1,7 @@
-"""The CustomResourceDefinitions of Strimzi and of the Spark operator, without either operator's image.
+"""The CustomResourceDefinitions of Strimzi, of the Spark operator and of KEDA, without their images.
 
 Strimzi's are written by the generator that its own build uses (Maven: ``io.strimzi:crd-generator`` and
-``io.strimzi:api``); those of the Spark operator lie in its Go module, beside its Helm chart.
+``io.strimzi:api``); those of the Spark operator and of KEDA lie in their Go modules.
 """
 
 import os
@@ -22,6 +22,7 @@ STRIMZI_JAVA = 21
 STRIMZI = ("kafka.Kafka", "nodepool.KafkaNodePool", "topic.KafkaTopic", "user.KafkaUser")
 """Classes below ``io.strimzi.api.kafka.model``."""
 SPARK = "github.com/kubeflow/spark-operator/v2"
+KEDA = "github.com/kedacore/keda/v2"
 
 
 def strimzi() -> list[dict[str, Any]]:
@@ -44,6 +45,12 @@ def spark() -> list[dict[str, Any]]:
     _run("go", "-C", str(HERE), "mod", "download", SPARK)
     crds = module_folder(HERE, SPARK) / "charts" / "spark-operator-chart" / "crds"
     return [yaml.safe_load((crds / "sparkoperator.k8s.io_sparkapplications.yaml").read_text())]
+
+
+def keda() -> list[dict[str, Any]]:
+    """The CRD of ScaledObject. Raises ``CommandError`` when the Go module cannot be had."""
+    crds = module_folder(HERE, KEDA) / "config" / "crd" / "bases"
+    return [yaml.safe_load((crds / "keda.sh_scaledobjects.yaml").read_text())]
 
 
 def _java() -> str:

@@ -13,7 +13,9 @@ from contracts.command import CommandError, run
 from images.__main__ import build_with_progress, show
 from images.builder import IMAGES, push
 from local.progress import Progress
+from release import operators as release_operators
 from release import schemas
+from release.dev import Change, changes, restart, summary
 from release.helm import UMBRELLA, Helm, build_dependencies
 from release.workloads import Release
 
@@ -56,14 +58,68 @@ def up(values: tuple[Path, ...], registry: str | None, release: str, namespace: 
     if registry:
         push(IMAGES, registry)
     else:
-        with Progress("Loading the images", list(IMAGES)) as progress:
-            provider.load(IMAGES, progress.update)
+        load(provider, IMAGES)
     installed = install(access.kubeconfig, release, namespace, values or VALUES, registry)
     installed.wait(f"Installing {release} in namespace {namespace}", READY_SECONDS)
     click.echo("Asking it from inside (helm test)", err=True)
     answer = Helm(access.kubeconfig).call("test", release, "--namespace", namespace, timeout=READY_SECONDS)
     click.echo(answer.partition("NOTES:")[0], err=True)
     show_addresses(provider, installed)
+
+
+@main.command()
+@click.option(
+    "--values", "-f", multiple=True, type=click.Path(exists=True, path_type=Path), help="Instead of the small ones."
+)
+@click.option("--registry", envvar="REGISTRY", help="Push the images there; needed for a cluster that already exists.")
+@name_options
+@click.pass_context
+def dev(context: click.Context, values: tuple[Path, ...], registry: str | None, release: str, namespace: str) -> None:
+    """Run what is saved on the cluster, until Ctrl-C; starts the platform as `up` does where it is not up."""
+    provider = choose()
+    access = provider.access()
+    if not access or release not in Helm(access.kubeconfig).releases(namespace):
+        context.invoke(up, values=values, registry=registry, release=release, namespace=namespace)
+        access = provider.access()
+    assert access
+    # A node that has an image of this name asks for no newer one.
+    settings = {"global.image.pullPolicy": "Always"} if registry else {}
+    if registry:
+        install(access.kubeconfig, release, namespace, values or VALUES, registry, **settings)
+    installed = Release.at(access.kubeconfig, release, namespace)
+
+    def handle(change: Change) -> None:
+        try:
+            if change.images:
+                build_with_progress(change.images)
+            if registry:
+                push(change.images, registry)
+            elif change.images:
+                load(provider, change.images)
+            if change.charts:
+                install(access.kubeconfig, release, namespace, values or VALUES, registry, **settings)
+            restarted = restart(installed, change)
+            installed.wait(f"Restarting what {change} concerns", READY_SECONDS)
+            click.echo(summary(change, restarted))
+        except (CommandError, SyntaxError) as error:
+            click.echo(f"error: {error}", err=True)
+
+    click.echo("Watching; Ctrl-C ends it", err=True)
+    changes(handle)
+
+
+@main.command()
+@name_options
+def operators(release: str, namespace: str) -> None:
+    """Install the operators of Strimzi and Spark for the namespace, from their public charts."""
+    provider = choose()
+    access = provider.access()
+    if not access:
+        raise CommandError(f"no cluster is up ({provider.describe()}); start it first")
+    make_namespace(Release.at(access.kubeconfig, release, namespace))
+    for operator in release_operators.OPERATORS:
+        click.echo(f"Installing {operator.chart} {operator.version}", err=True)
+        release_operators.install(Helm(access.kubeconfig), operator, namespace)
 
 
 @main.command()
@@ -132,6 +188,11 @@ def make_namespace(release: Release) -> None:
     if release.namespace not in names:
         metadata = client.V1ObjectMeta(name=release.namespace, labels=POD_SECURITY)
         release.core.create_namespace(client.V1Namespace(metadata=metadata))
+
+
+def load(provider: Provider, names: tuple[str, ...]) -> None:
+    with Progress("Loading the images", list(names)) as progress:
+        provider.load(names, progress.update)
 
 
 def show_addresses(provider: Provider, release: Release) -> None:

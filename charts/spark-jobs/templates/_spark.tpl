@@ -63,3 +63,20 @@ volumes:
   - {name: tmp, emptyDir: {}}
   {{- include "common.kafkaVolume" . | nindent 2 }}
 {{- end -}}
+
+{{/*
+Settings of Spark that both modes give a job: (list $job). Executors' shuffle files are on the executors themselves, so
+Spark has to know which of them are still needed.
+*/}}
+{{- define "spark.conf" -}}
+{{- $job := index . 0 -}}
+{{- $conf := dict -}}
+{{- with $job.dynamicAllocation }}{{ if .enabled }}
+{{- $_ := set $conf "spark.dynamicAllocation.enabled" "true" }}
+{{- $_ := set $conf "spark.dynamicAllocation.shuffleTracking.enabled" "true" }}
+{{- $_ := set $conf "spark.dynamicAllocation.minExecutors" (toString .minExecutors) }}
+{{- $_ := set $conf "spark.dynamicAllocation.maxExecutors" (toString .maxExecutors) }}
+{{- $_ := set $conf "spark.dynamicAllocation.executorIdleTimeout" (printf "%ds" (int .idleSeconds)) }}
+{{- end }}{{ end -}}
+{{- toYaml (merge dict $job.conf $conf) -}}
+{{- end -}}

@@ -1,0 +1,132 @@
+"""The development loop: what is saved runs on the cluster, and only what it concerns is built, loaded and restarted.
+
+Task pods and executors are not restarted here: the next task takes the new image, and executors go with their driver.
+"""
+
+import ast
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from kubernetes import client
+from watchfiles import watch
+
+from images.builder import IMAGES, digest
+from images.tools import ROOT
+from release.helm import CHARTS
+from release.workloads import Release
+
+WATCHED = ("charts", "contracts", "dags", "generator", "images", "jobs", "local", "requirements")
+"""All that goes into an image or a release."""
+PACKAGES = ("contracts", "jobs")
+HOME = "/opt/ecommerce-lambda"
+"""Where the images keep :data:`PACKAGES`."""
+DEBOUNCE_MS = 300
+"""How long saved files are collected: an editor writes several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Files that were saved together, what they are part of, and when (epoch seconds)."""
+
+    files: frozenset[Path]
+    images: tuple[str, ...]
+    charts: bool
+    saved: float
+
+    def __str__(self) -> str:
+        return ", ".join(sorted(str(file.relative_to(ROOT)) for file in self.files))
+
+
+def changes(handle: Callable[[Change], None]) -> None:
+    """Calls ``handle`` for each change that concerns an image or the charts, until it is interrupted."""
+    known = digests()
+    folders = [ROOT / name for name in WATCHED]
+    for saved in watch(*folders, debounce=DEBOUNCE_MS, step=DEBOUNCE_MS // 3, raise_interrupt=False):
+        change, known = compare({Path(file) for _, file in saved}, known)
+        if change.images or change.charts:
+            handle(change)
+
+
+def digests() -> dict[str, str]:
+    return {name: digest(name) for name in IMAGES}
+
+
+def compare(files: Iterable[Path], known: dict[str, str]) -> tuple[Change, dict[str, str]]:
+    """What saved files change against the images' digests, and the digests of now."""
+    now, packed = digests(), {folder / "charts" for folder in CHARTS.iterdir()}
+    saved = frozenset(file for file in files if packed.isdisjoint(file.parents))
+    written = [file.stat().st_mtime for file in saved if file.exists()]
+    images = tuple(name for name in IMAGES if now[name] != known[name])
+    charts = any(CHARTS in file.parents for file in saved)
+    return Change(saved, images, charts, max(written, default=time.time())), now
+
+
+def restart(release: Release, change: Change) -> list[str]:
+    """Restarts the workloads that run what has changed, as ``kubectl rollout restart`` does; their names."""
+    apps = client.AppsV1Api(release.api)
+    stamp = {"kubectl.kubernetes.io/restartedAt": datetime.now(UTC).isoformat()}
+    body = {"spec": {"template": {"metadata": {"annotations": stamp}}}}
+    restarted = []
+    for items, patch in (
+        (apps.list_namespaced_deployment, apps.patch_namespaced_deployment),
+        (apps.list_namespaced_stateful_set, apps.patch_namespaced_stateful_set),
+    ):
+        for item in items(release.namespace, label_selector=release.selector).items:
+            if any(concerned(container, change) for container in item.spec.template.spec.containers):
+                patch(item.metadata.name, release.namespace, body)
+                restarted.append(item.metadata.name)
+    return sorted(restarted)
+
+
+def concerned(container: Any, change: Change) -> bool:
+    """Whether a container runs what has changed: an image's programs, or of Spark's image the one that it starts."""
+    name = container.image.rpartition("/")[2].partition(":")[0]
+    if name not in change.images:
+        return False
+    if name != "spark" or any(file.relative_to(ROOT).parts[0] not in PACKAGES for file in change.files):
+        return True
+    words = [*(container.command or []), *(container.args or [])]
+    programs = [ROOT / word.removeprefix(f"{HOME}/") for word in words if word.startswith(f"{HOME}/")]
+    return any(not change.files.isdisjoint(sources(program)) for program in programs)
+
+
+@cache
+def _imports(file: Path, modified: int) -> frozenset[Path]:
+    """The files of :data:`PACKAGES` that a file names in its imports; ``modified`` is its time."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    found = set()
+    for name in names:
+        parts = name.split(".")
+        if parts[0] in PACKAGES:
+            folders = [ROOT.joinpath(*parts[: length + 1], "__init__.py") for length in range(len(parts))]
+            found |= {path for path in (*folders, ROOT.joinpath(*parts).with_suffix(".py")) if path.is_file()}
+    return frozenset(found)
+
+
+def sources(program: Path) -> set[Path]:
+    """A program's file and all files of ours that it imports. Raises ``SyntaxError`` where one is not Python."""
+    found: set[Path] = set()
+    waiting = {program}
+    while waiting:
+        file = waiting.pop()
+        found.add(file)
+        waiting |= _imports(file, file.stat().st_mtime_ns) - found
+    return found
+
+
+def summary(change: Change, restarted: Sequence[str]) -> str:
+    """One line: what was done, and the seconds from saving to running."""
+    did = [f"built {', '.join(change.images)}"] if change.images else []
+    did += ["upgraded the release"] if change.charts else []
+    did += [f"restarted {', '.join(restarted)}"] if restarted else []
+    return f"{change}: {'; '.join(did)}; running {time.time() - change.saved:.1f} s after it was saved"

@@ -1,0 +1,101 @@
+"""Autoscalers as Helm renders them: none unless they are asked for, and then no second hand on the same number."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from release.helm import UMBRELLA, Helm, arguments
+from test_charts import OPERATORS, SIZES, STANDALONE, render
+
+KINDS = ("HorizontalPodAutoscaler", "ScaledObject")
+PROMETHEUS = "http://prometheus.monitoring:9090"
+SCALED: dict[str, tuple[tuple[Path, ...], dict[str, object], str]] = {
+    "generator": ((), {"generator.autoscaling.enabled": True}, "Deployment/lambda-generator"),
+    "generator-keda": (
+        (),
+        {"generator.keda.enabled": True, "generator.keda.prometheus": PROMETHEUS},
+        "Deployment/lambda-generator",
+    ),
+    "impala": ((), {"sql.impala.autoscaling.enabled": True}, "StatefulSet/lambda-impala-executor"),
+    "sql": ((STANDALONE,), {"sql.spark.autoscaling.enabled": True}, "Deployment/lambda-sql"),
+}
+"""Values files, values, and the workload that is scaled."""
+
+
+def template(files: tuple[Path, ...], values: dict[str, object]) -> list[dict[str, Any]]:
+    flags = [*OPERATORS, "--api-versions", "keda.sh/v1alpha1", *arguments(files, values)]
+    text = Helm().call("template", "lambda", str(UMBRELLA), "-n", "shop", *flags)
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+def render_scaled(name: str) -> list[dict[str, Any]]:
+    """The autoscalers that the values of :data:`SCALED` render."""
+    files, values, _ = SCALED[name]
+    return [item for item in template(files, values) if item["kind"] in KINDS]
+
+
+def refusal(values: dict[str, object], *flags: str) -> str:
+    """What Helm says when it renders nothing."""
+    done = Helm().run("template", "lambda", str(UMBRELLA), *OPERATORS, *flags, *arguments((), values))
+    assert done.returncode
+    return done.stderr
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_nothing_scales_by_itself_unless_asked(charts: Path, size: str) -> None:
+    rendered = render(SIZES[size])
+    assert not [item for item in rendered if item["kind"] in KINDS]
+    assert "dynamicAllocation" not in yaml.dump(rendered)
+    servers = [item for item in rendered if item["kind"] in ("Deployment", "StatefulSet")]
+    assert all("replicas" in item["spec"] for item in servers)
+
+
+@pytest.mark.parametrize("name", SCALED)
+def test_an_autoscaler_alone_sets_the_number_of_pods(charts: Path, name: str) -> None:
+    files, values, workload = SCALED[name]
+    (scaler,) = render_scaled(name)
+    target = scaler["spec"]["scaleTargetRef"]
+    assert f"{target.get('kind', 'Deployment')}/{target['name']}" == workload
+    scaled = [item for item in template(files, values) if f"{item['kind']}/{item['metadata']['name']}" == workload]
+    assert ["replicas" in item["spec"] for item in scaled] == [False]
+
+
+def test_the_lag_lowers_the_number_of_shops(charts: Path) -> None:
+    (scaler,) = render_scaled("generator-keda")
+    (trigger,) = scaler["spec"]["triggers"]
+    assert trigger["metadata"]["serverAddress"] == PROMETHEUS
+    expression = re.sub(r"max\(ecommerce_streaming_lag_records\)", "LAG", trigger["metadata"]["query"])
+
+    def clamp(value: float, low: float, high: float) -> float:
+        return min(max(value, low), high)
+
+    pods = [eval(expression, {"clamp": clamp, "LAG": lag}) for lag in (0, 100_000, 200_000, 900_000)]  # noqa: S307
+    assert pods == [scaler["spec"]["maxReplicaCount"], 2, 0, 0]
+    assert trigger["metadata"]["threshold"] == "1"
+
+
+def test_two_autoscalers_of_one_workload_are_refused(charts: Path) -> None:
+    both = {"generator.autoscaling.enabled": True, "generator.keda.enabled": True}
+    assert "enable one of them" in refusal(both, "--api-versions", "keda.sh/v1alpha1")
+
+
+def test_a_missing_keda_and_a_missing_prometheus_are_named(charts: Path) -> None:
+    wanted: dict[str, object] = {"generator.keda.enabled": True}
+    assert "no keda.sh/v1alpha1 resources" in refusal(wanted)
+    assert "name the Prometheus" in refusal(wanted, "--api-versions", "keda.sh/v1alpha1")
+
+
+@pytest.mark.parametrize("files", [(), (STANDALONE,)], ids=["operator", "native"])
+def test_dynamic_allocation_is_given_to_one_job(charts: Path, files: tuple[Path, ...]) -> None:
+    values = {"spark.jobs.ingest.dynamicAllocation": {"enabled": True, "maxExecutors": 9}}
+    jobs = {
+        item["metadata"]["name"]: yaml.dump(item["spec"])
+        for item in template(files, values)
+        if item["kind"] in ("Deployment", "SparkApplication") and "spark-" in item["metadata"]["name"]
+    }
+    assert set(jobs) == {"lambda-spark-ingest", "lambda-spark-speed"}
+    assert "dynamicAllocation" not in jobs["lambda-spark-speed"]
+    for name, value in (("enabled", "true"), ("shuffleTracking.enabled", "true"), ("maxExecutors", "9")):
+        assert re.search(rf"spark\.dynamicAllocation\.{name}(=|: '){value}\b", jobs["lambda-spark-ingest"])

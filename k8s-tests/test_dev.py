@@ -1,0 +1,143 @@
+"""The development loop on the cluster: a saved change to a job runs there, and only what it concerns is restarted."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from queue import Empty, Queue
+
+import pytest
+from conftest import HERE, NAME, NAMESPACE, Platform
+from kubernetes import client
+from release import dev
+
+from images.builder import image_name
+
+ROOT = HERE.parent
+JOB = "jobs/streaming/ingest.py"
+MARK = "development-loop"
+SECONDS = 600
+"""For a change to run before the test gives up."""
+WANTED = 60.0
+"""Seconds from saving to running that a developer waits for; what it took is printed beside them."""
+
+
+class Loop:
+    """``make dev`` on a copy of the sources: what it prints, and the copy's files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        command = [sys.executable, "-m", "release", "dev", "--release", NAME, "--namespace", NAMESPACE]
+        environment = {"PYTHONPATH": f"{folder}:{folder / 'k8s-tests'}"}
+        self._process = subprocess.Popen(
+            command, cwd=folder, env={**os.environ, **environment}, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        self._lines: Queue[str] = Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self._process.stdout
+        for line in self._process.stdout:
+            self._lines.put(line)
+
+    def until(self, pattern: str) -> re.Match[str]:
+        """The first line that has ``pattern``; fails on an error of the loop, or after a while."""
+        seen, deadline = [], time.monotonic() + SECONDS
+        while time.monotonic() < deadline:
+            try:
+                seen.append(self._lines.get(timeout=1))
+            except Empty:
+                assert self._process.poll() is None, f"it ended: {''.join(seen)}"
+                continue
+            assert not seen[-1].startswith("error:"), "".join(seen)
+            if found := re.search(pattern, seen[-1]):
+                return found
+        pytest.fail(f"{pattern!r} is not in: {''.join(seen)}")
+
+    def stop(self) -> int:
+        self._process.send_signal(signal.SIGINT)
+        return self._process.wait(60)
+
+
+@pytest.fixture
+def loop(platform: Platform, tmp_path: Path) -> Iterator[Loop]:
+    """The loop, watching; what was changed is taken back in the end, so that the cluster has the images of before."""
+    folder = tmp_path / "sources"
+    for name in (*dev.WATCHED, HERE.name):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    running = Loop(folder)
+    running.until("Watching")
+    yield running
+    if (folder / JOB).read_text() != (ROOT / JOB).read_text():
+        shutil.copyfile(ROOT / JOB, folder / JOB)
+        running.until(r"running ([\d.]+) s after")
+    assert running.stop() == 0
+
+
+def components(platform: Platform) -> dict[str, str]:
+    """The component of each pod of a server."""
+    servers = [pod for pod in platform.release.pods() if not pod.metadata.labels.get("job-name")]
+    return {pod.metadata.name: pod.metadata.labels["app.kubernetes.io/name"] for pod in servers}
+
+
+def test_a_saved_job_runs_on_the_cluster(platform: Platform, loop: Loop) -> None:
+    before = components(platform)
+    source = (loop.folder / JOB).read_text()
+    marked = source.replace(
+        '\n\nif __name__ == "__main__":', f'\n\nprint("{MARK}", flush=True)\nif __name__ == "__main__":'
+    )
+    assert marked != source
+    (loop.folder / JOB).write_text(marked)
+    done = loop.until(r"built (.+); restarted (\S+); running ([\d.]+) s after")
+    assert set(done[1].split(", ")) == {"spark", "tasks"}
+    assert done[2] == f"{NAME}-spark-ingest"
+    (driver,) = platform.release.pods("spark-ingest")
+    log = platform.release.core.read_namespaced_pod_log(driver.metadata.name, NAMESPACE, container="driver")
+    assert MARK in log
+    new = {component for pod, component in components(platform).items() if pod not in before}
+    assert new <= {"spark-ingest", "spark-ingest-executor"}
+    print(f"\nfrom saving to running: {done[3]} s, {float(done[3]) / WANTED:.2f} of the {WANTED:g} s that are wanted")
+
+
+def container(image: str, *args: str) -> client.V1Container:
+    return client.V1Container(name="server", image=f"registry.example.com/{image_name(image)}", args=list(args))
+
+
+@pytest.mark.parametrize(
+    ("file", "restarted"),
+    [
+        ("jobs/streaming/ingest.py", {"ingest"}),
+        ("jobs/streaming/views.py", {"speed"}),
+        ("jobs/streaming/query.py", {"ingest", "speed"}),
+        ("contracts/topics.py", {"ingest", "speed"}),
+        ("jobs/batch/revenue.py", set()),
+        ("images/spark/entrypoint", {"ingest", "speed", "sql"}),
+    ],
+)
+def test_only_what_imports_a_file_is_restarted(file: str, restarted: set[str]) -> None:
+    change = dev.Change(frozenset({ROOT / file}), ("spark", "tasks"), charts=False, saved=0.0)
+    servers = {
+        "ingest": container("spark", "submit", f"{dev.HOME}/jobs/streaming/ingest.py"),
+        "speed": container("spark", "submit", f"{dev.HOME}/jobs/streaming/speed.py"),
+        "sql": container("spark", "thriftserver"),
+        "generator": container("generator", "--rate=1"),
+    }
+    assert {name for name, server in servers.items() if dev.concerned(server, change)} == restarted
+
+
+def test_a_change_names_its_images_and_charts() -> None:
+    known = dev.digests()
+    chart = dev.CHARTS / "kafka" / "values.yaml"
+    change, now = dev.compare([chart, dev.CHARTS / "kafka" / "charts" / "common-0.1.0.tgz"], known)
+    assert (change.images, change.charts, now) == ((), True, known)
+    assert change.saved == chart.stat().st_mtime
+    change, _ = dev.compare([ROOT / "dags" / "new.py"], known | {"airflow": "before"})
+    assert (change.images, change.charts) == (("airflow",), False)
