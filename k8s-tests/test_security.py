@@ -41,7 +41,7 @@ try:
         consumer.assign([TopicPartition(topic, 0)])
         assert consumer.poll(timeout_ms=20_000)
     else:
-        KafkaProducer(**kafka.kafka_python(settings)).send(topic, b"{}").get(20)
+        KafkaProducer(**kafka.kafka_python(settings), enable_idempotence=False).send(topic, b"{}").get(20)
     print("done")
 except KafkaException:
     admin.poll(1)
