@@ -58,9 +58,9 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
 """For each alert, series with which it fires after 40 minutes, and series with which none does."""
 
 
-def render(files: tuple[Path, ...], **values: object) -> list[dict[str, Any]]:
+def render(files: tuple[Path, ...], namespace: str = "shop", **values: object) -> list[dict[str, Any]]:
     flags = arguments(files, {"global.monitoring.enabled": True, **values})
-    text = Helm().call("template", "lambda", str(UMBRELLA), "-n", "shop", *OPERATORS, *MONITORING, *flags)
+    text = Helm().call("template", "lambda", str(UMBRELLA), "-n", namespace, *OPERATORS, *MONITORING, *flags)
     return [document for document in yaml.safe_load_all(text) if document]
 
 

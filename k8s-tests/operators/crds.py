@@ -1,7 +1,7 @@
-"""The CustomResourceDefinitions of Strimzi and of the Spark operator, without either operator's image.
+"""The CustomResourceDefinitions of Strimzi, the Spark and the Prometheus operator, without any operator's image.
 
 Strimzi's are written by the generator that its own build uses (Maven: ``io.strimzi:crd-generator`` and
-``io.strimzi:api``); those of the Spark operator lie in its Go module, beside its Helm chart.
+``io.strimzi:api``); those of the others lie in their Go modules.
 """
 
 import os
@@ -21,6 +21,7 @@ HERE = Path(__file__).parent
 STRIMZI_JAVA = 21
 STRIMZI = ("kafka.Kafka", "nodepool.KafkaNodePool", "topic.KafkaTopic", "user.KafkaUser")
 """Classes below ``io.strimzi.api.kafka.model``."""
+PROMETHEUS = "github.com/prometheus-operator/prometheus-operator"
 SPARK = "github.com/kubeflow/spark-operator/v2"
 
 
@@ -44,6 +45,14 @@ def spark() -> list[dict[str, Any]]:
     _run("go", "-C", str(HERE), "mod", "download", SPARK)
     crds = module_folder(HERE, SPARK) / "charts" / "spark-operator-chart" / "crds"
     return [yaml.safe_load((crds / "sparkoperator.k8s.io_sparkapplications.yaml").read_text())]
+
+
+def prometheus() -> list[dict[str, Any]]:
+    """The CRDs of PodMonitor and PrometheusRule. Raises ``CommandError`` when the Go module cannot be had."""
+    _run("go", "-C", str(HERE), "mod", "download", PROMETHEUS)
+    crds = module_folder(HERE, PROMETHEUS) / "example" / "prometheus-operator-crd"
+    files = [crds / f"monitoring.coreos.com_{kind}.yaml" for kind in ("podmonitors", "prometheusrules")]
+    return [yaml.load(file.read_text(), yaml.CSafeLoader) for file in files]
 
 
 def _java() -> str:

@@ -2,4 +2,7 @@ module ecommerce-lambda/k8s-tests/operators
 
 go 1.26.0
 
-require github.com/kubeflow/spark-operator/v2 v2.4.0
+require (
+	github.com/kubeflow/spark-operator/v2 v2.4.0
+	github.com/prometheus-operator/prometheus-operator v0.85.0
+)
