@@ -29,7 +29,7 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "StreamNoProgress": (
         {
             f'{LAST_BATCH}{{{HERE},query="ingest"}}': "0x60",
-            f'ecommerce_stream_lag_records{{{HERE},query="ingest"}}': "NaNx60",
+            f'ecommerce_stream_lag_records{{{HERE},query="ingest"}}': "5x60",
         },
         {f'{LAST_BATCH}{{{HERE},query="ingest"}}': "0x60"},
     ),
