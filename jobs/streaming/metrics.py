@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from confluent_kafka import KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 from prometheus_client import CollectorRegistry, Counter, Gauge, Summary, disable_created_metrics, start_http_server
 
 from contracts.command import CommandError
@@ -92,7 +92,9 @@ Offsets = dict[str, dict[str, int]]
 def ends(admin: AdminClient, partitions: Offsets) -> Offsets:
     """The offsets after the newest records of these partitions. Raises ``KafkaException``."""
     asked = {
-        TopicPartition(topic, int(number)): OffsetSpec.latest() for topic in partitions for number in partitions[topic]
+        TopicPartition(topic, int(number)): OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        for topic in partitions
+        for number in partitions[topic]
     }
     found: Offsets = {topic: {} for topic in partitions}
     for partition, future in admin.list_offsets(asked, request_timeout=10).items():
