@@ -1,6 +1,7 @@
 """Every manifest, accepted by the real API server without being created (server-side dry-run, no unknown field).
 
-The kinds of Strimzi and of the Spark operator are made known to it for that long; their operators do not run.
+The kinds of Strimzi, of the Spark and of the Prometheus operator are made known to it for that long; the operators do
+not run.
 """
 
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import test_alerts
 from conftest import Cluster
 from kubernetes import client, dynamic
 from operators import crds
@@ -20,6 +22,7 @@ KINDS = {
     "kafka.strimzi.io/v1": crds.strimzi,
     "sparkoperator.k8s.io/v1beta2": crds.spark,
     "keda.sh/v1alpha1": crds.keda,
+    "monitoring.coreos.com/v1": crds.prometheus,
 }
 OPERATED = {"Kafka", "KafkaNodePool", "KafkaTopic", "SparkApplication"}
 CUSTOM: dict[str, set[str]] = {
@@ -82,6 +85,17 @@ def test_the_api_server_accepts_every_manifest(api: dynamic.DynamicClient, chart
             custom.add(manifest["kind"])
     assert len(accepted) > 80
     assert custom == CUSTOM[size]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_pod_monitors_and_alert_rules_are_accepted(api: dynamic.DynamicClient, charts: Path, size: str) -> None:
+    kinds = []
+    for manifest in test_alerts.render(SIZES[size]):
+        if manifest["apiVersion"] == "monitoring.coreos.com/v1":
+            del manifest["metadata"]["namespace"]
+            create(api, manifest)
+            kinds.append(manifest["kind"])
+    assert set(kinds) == {"PodMonitor", "PrometheusRule"}
 
 
 @pytest.mark.parametrize("kind", ["Kafka", "SparkApplication", "Service"])

@@ -186,7 +186,10 @@ def test_more_peers_are_let_in_by_values(charts: Path) -> None:
         if item["kind"] == "NetworkPolicy" and item["spec"].get("ingress")
     }
     assert rendered["lambda-kafka"] == allow["kafka"][0]
-    assert rendered["lambda-metrics"] == {"from": [peer], "ports": [{"port": "metrics", "protocol": "TCP"}]}
+    assert rendered["lambda-metrics"] == {
+        "from": [peer],
+        "ports": [{"port": name, "protocol": "TCP"} for name in ("metrics", "http")],
+    }
     (kafka,) = [item for item in render((), **values) if item["kind"] == "Kafka"]
     assert peer in kafka["spec"]["kafka"]["listeners"][0]["networkPolicyPeers"]
     without = render((STANDALONE,), **{"global.networkPolicies.enabled": False})

@@ -1,6 +1,7 @@
 """Lands the three streams from Kafka as Parquet on HDFS, exactly once for every reader (see ``commits.py``)."""
 
 import time
+from functools import reduce
 
 import click
 import msgspec
@@ -34,8 +35,8 @@ class Ingest:
         require_same_topics(self._last, topic_ids)
         self._last.topic_ids = topic_ids
 
-    def __call__(self, records: DataFrame, _: int) -> None:
-        """For ``foreachBatch``: stage, commit, publish. What is landed already is left out by its offset."""
+    def __call__(self, records: DataFrame, _: int) -> dict[str, int]:
+        """Stages, commits and publishes a batch; returns its counts. What is landed is left out by its offset."""
         sequence = self._last.sequence + 1
         staging = self._log.staging_folder(sequence)
         landing = Landing(self._settings, self._streaming.watermark, self._run_id, staging, self._last.partitions)
@@ -57,10 +58,17 @@ class Ingest:
                 publish_seconds=round(time.monotonic() - staged, 2),
                 totals=msgspec.to_builtins(commit.totals),
             )
+        counts: dict[str, int] = msgspec.to_builtins(total(summaries))
+        return counts
 
     def _end(self, partition: str) -> int:
         state = self._last.partitions.get(partition)
         return state.end if state else 0
+
+
+def total(summaries: list[Summary]) -> Counts:
+    """What the tasks did, in all."""
+    return reduce(Counts.plus, (summary.counts for summary in summaries), Counts())
 
 
 def next_commit(last: Commit, summaries: list[Summary]) -> Commit:
@@ -98,7 +106,8 @@ def main(settings: Settings, streaming: StreamingSettings) -> None:
         files.require(settings)
         return Ingest(settings, streaming, run_id, topic_ids)
 
-    run_query(INGEST, settings, streaming, [stream.topic for stream in STREAMS], handler)
+    topics = [stream.topic for stream in STREAMS]
+    run_query(INGEST, settings, streaming, topics, Counts.__struct_fields__, handler)
 
 
 if __name__ == "__main__":

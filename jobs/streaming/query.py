@@ -18,11 +18,13 @@ from pyspark.sql import DataFrame
 from contracts import kafka
 from contracts.command import CommandError
 from contracts.settings import Settings
+from jobs.streaming.metrics import Metrics
 from jobs.streaming.settings import StreamingSettings, kafka_stream, spark_session
 from jobs.streaming.window import local_folder
 
 log = structlog.get_logger()
-BatchHandler = Callable[[DataFrame, int], None]
+BatchHandler = Callable[[DataFrame, int], dict[str, int]]
+"""Handles a micro-batch and returns what it did: records by outcome."""
 
 
 def run_query(
@@ -30,17 +32,23 @@ def run_query(
     settings: Settings,
     streaming: StreamingSettings,
     topics: list[str],
+    outcomes: tuple[str, ...],
     make_handler: Callable[[str, dict[str, str]], BatchHandler],
 ) -> None:
     """Feeds the topics' micro-batches to a handler. SIGTERM and Ctrl-C end it after the batch in hand.
 
-    ``make_handler`` gets a name for this run and the topics' ids. Raises :class:`CommandError` when a server cannot be
-    reached or the query fails: an error swallowed here would end a driver as COMPLETED.
+    ``make_handler`` gets a name for this run and the topics' ids; its handler counts ``outcomes``. Raises
+    :class:`CommandError` when a server cannot be reached or the query fails: an error swallowed here would end a driver
+    as COMPLETED.
     """
     topic_ids = require_topics(settings, topics)
     require_hdfs(settings)
     run_id = uuid4().hex[:12]
     handler = make_handler(run_id, topic_ids)
+    metrics = Metrics(name, outcomes)
+    if streaming.metrics_port:
+        metrics.serve(streaming.metrics_host, streaming.metrics_port)
+    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap, "log_level": 0})
     spark = spark_session(f"ecommerce-{name}", settings)
     stopping = threading.Event()
     idle = threading.Lock()
@@ -51,7 +59,8 @@ def run_query(
             if stopping.is_set():
                 raise InterruptedError("stopped before the batch began")
         try:
-            handler(records, batch)
+            with metrics.batch():
+                metrics.add(handler(records, batch))
         finally:
             idle.release()
 
@@ -67,7 +76,8 @@ def run_query(
         query = writer.start()
         log.info("started", job=name, topics=topics, checkpoint=streaming.checkpoint, run=run_id)
         while not stopping.is_set() and not query.awaitTermination(1):
-            pass
+            if streaming.metrics_port and (progress := query.lastProgress):
+                metrics.look(admin, progress.sources[0].endOffset)
         with idle:
             query.stop()
         log.info("stopped", job=name)

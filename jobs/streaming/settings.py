@@ -16,13 +16,18 @@ from contracts.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class StreamingSettings:
-    """How a streaming job runs. Times in seconds; ``max_offsets`` is records a batch over all its topics."""
+    """How a streaming job runs. Times in seconds; ``max_offsets`` is records a batch over all its topics.
+
+    ``metrics_port`` 0 serves no metrics.
+    """
 
     watermark: timedelta
     trigger_seconds: float
     max_offsets: int
     checkpoint: str
     available_now: bool
+    metrics_host: str
+    metrics_port: int
 
 
 def streaming_options(job: str, trigger_seconds: float, max_offsets: int) -> Callable[[Callable[..., Any]], Any]:
@@ -33,14 +38,46 @@ def streaming_options(job: str, trigger_seconds: float, max_offsets: int) -> Cal
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         def command(
-            watermark: int, trigger: float, max_offsets: int, checkpoint: str, available_now: bool, **kwargs: Any
+            watermark: int,
+            trigger: float,
+            max_offsets: int,
+            checkpoint: str,
+            available_now: bool,
+            metrics_host: str,
+            metrics_port: int,
+            **kwargs: Any,
         ) -> Any:
-            streaming = StreamingSettings(timedelta(seconds=watermark), trigger, max_offsets, checkpoint, available_now)
+            streaming = StreamingSettings(
+                timedelta(seconds=watermark),
+                trigger,
+                max_offsets,
+                checkpoint,
+                available_now,
+                metrics_host,
+                metrics_port,
+            )
             return function(streaming=streaming, **kwargs)
 
         command.__name__, command.__doc__ = function.__name__, function.__doc__
         command.__click_params__ = list(getattr(function, "__click_params__", []))  # type: ignore[attr-defined]
         for option in (
+            click.option(
+                "--metrics-port",
+                envvar=variable("METRICS_PORT"),
+                show_envvar=True,
+                default=0,
+                show_default=True,
+                type=click.IntRange(0, 65535),
+                help="Serve Prometheus metrics at this port; 0 serves none.",
+            ),
+            click.option(
+                "--metrics-host",
+                envvar=variable("METRICS_HOST"),
+                show_envvar=True,
+                default="127.0.0.1",
+                show_default=True,
+                help="Address to serve them at; 0.0.0.0 is every one.",
+            ),
             click.option(
                 "--available-now",
                 envvar=variable("AVAILABLE_NOW"),

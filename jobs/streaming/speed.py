@@ -19,6 +19,8 @@ from jobs.streaming.settings import StreamingSettings, streaming_options
 from jobs.streaming.views import Summary, Views
 
 log = structlog.get_logger()
+OUTCOMES = ("events", "late", "duplicates", "alerts")
+"""What a batch counts, each a field of a task's :class:`Summary`."""
 
 
 @click.command()
@@ -32,22 +34,17 @@ def main(settings: Settings, streaming: StreamingSettings) -> None:
     """
     require_tables(settings)
 
-    def update(views: Views, records: DataFrame, batch: int) -> None:
+    def update(views: Views, records: DataFrame, batch: int) -> dict[str, int]:
         rows = records.mapInArrow(views, "summary BINARY").collect()
         summaries = [msgspec.json.decode(bytes(row.summary), type=Summary) for row in rows]
-        log.info(
-            "updated",
-            batch=batch,
-            **{
-                name: sum(getattr(summary, name) for summary in summaries)
-                for name in ("events", "late", "duplicates", "alerts")
-            },
-        )
+        counts = {name: sum(getattr(summary, name) for summary in summaries) for name in OUTCOMES}
+        log.info("updated", batch=batch, **counts)
+        return counts
 
     def handler(_: str, topic_ids: dict[str, str]) -> BatchHandler:
         return partial(update, Views(settings, streaming.watermark, topic_ids))
 
-    run_query(SPEED, settings, streaming, [stream.topic for stream in STREAMS], handler)
+    run_query(SPEED, settings, streaming, [stream.topic for stream in STREAMS], OUTCOMES, handler)
 
 
 def require_tables(settings: Settings) -> None:

@@ -40,6 +40,8 @@ FLAGS = {
         }
     ),
 }
+TAGS = {"prometheus": "remove_all_sd"}
+"""Prometheus without the clients of every cloud that it can find targets in; static ones stay."""
 NAMES = {"server": "etcd", "cmd": "kube-network-policies"}
 """What Go calls a binary after its package's folder, and what it is called everywhere else."""
 
@@ -56,7 +58,7 @@ def folder(name: str) -> Path:
     """
     module = MODULES / name
     flags = FLAGS.get(name, STRIP)
-    digest = hashlib.sha256(flags.encode())
+    digest = hashlib.sha256((flags + TAGS.get(name, "")).encode())
     for file in ("go.mod", "go.sum"):
         digest.update((module / file).read_bytes())
     target = cache() / "tools" / f"{name}-{digest.hexdigest()[:12]}"
@@ -70,7 +72,8 @@ def _build(module: Path, flags: str, target: Path) -> None:
         raise CommandError(f"go was not found in PATH; install Go 1.26 or later to build {module.name}")
     draft = target.with_name(f"{target.name}.{os.getpid()}")
     draft.mkdir(parents=True)
-    command = ["go", "build", "-trimpath", "-ldflags", flags, "-o", f"{draft}/", "tool"]
+    command = ["go", "build", "-trimpath", "-tags", TAGS.get(module.name, ""), "-ldflags", flags]
+    command += ["-o", f"{draft}/", "tool"]
     environment = {**os.environ, "CGO_ENABLED": "0"}
     done = subprocess.run(command, cwd=module, env=environment, capture_output=True, text=True)
     if done.returncode:

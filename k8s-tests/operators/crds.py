@@ -1,7 +1,7 @@
-"""The CustomResourceDefinitions of Strimzi, of the Spark operator and of KEDA, without their images.
+"""The CustomResourceDefinitions of the operators that the charts know, without any operator's image.
 
 Strimzi's are written by the generator that its own build uses (Maven: ``io.strimzi:crd-generator`` and
-``io.strimzi:api``); those of the Spark operator and of KEDA lie in their Go modules.
+``io.strimzi:api``); those of the Spark operator, of KEDA and of the Prometheus operator lie in their Go modules.
 """
 
 import os
@@ -21,6 +21,7 @@ HERE = Path(__file__).parent
 STRIMZI_JAVA = 21
 STRIMZI = ("kafka.Kafka", "nodepool.KafkaNodePool", "topic.KafkaTopic", "user.KafkaUser")
 """Classes below ``io.strimzi.api.kafka.model``."""
+PROMETHEUS = "github.com/prometheus-operator/prometheus-operator"
 SPARK = "github.com/kubeflow/spark-operator/v2"
 KEDA = "github.com/kedacore/keda/v2"
 
@@ -51,6 +52,14 @@ def keda() -> list[dict[str, Any]]:
     """The CRD of ScaledObject. Raises ``CommandError`` when the Go module cannot be had."""
     crds = module_folder(HERE, KEDA) / "config" / "crd" / "bases"
     return [yaml.safe_load((crds / "keda.sh_scaledobjects.yaml").read_text())]
+
+
+def prometheus() -> list[dict[str, Any]]:
+    """The CRDs of PodMonitor and PrometheusRule. Raises ``CommandError`` when the Go module cannot be had."""
+    _run("go", "-C", str(HERE), "mod", "download", PROMETHEUS)
+    crds = module_folder(HERE, PROMETHEUS) / "example" / "prometheus-operator-crd"
+    files = [crds / f"monitoring.coreos.com_{kind}.yaml" for kind in ("podmonitors", "prometheusrules")]
+    return [yaml.load(file.read_text(), yaml.CSafeLoader) for file in files]
 
 
 def _java() -> str:

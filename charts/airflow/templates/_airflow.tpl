@@ -21,6 +21,11 @@
 - {name: AIRFLOW__API__WORKERS, value: "1"}
 - {name: AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK, value: "True"}
 - {name: AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES, value: "1"}
+{{- with .Values.metrics.otlpEndpoint }}
+- {name: AIRFLOW__METRICS__OTEL_ON, value: "True"}
+- {name: OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, value: {{ . | quote }}}
+- {name: OTEL_EXPORTER_OTLP_METRICS_PROTOCOL, value: http/protobuf}
+{{- end }}
 - {name: ECOMMERCE_TASK_RUNTIME, value: kubernetes}
 - {name: ECOMMERCE_TASK_IMAGE, value: {{ include "common.image" (list . .Values.tasks.image) }}}
 - {name: ECOMMERCE_TASK_IMAGE_PULL_POLICY, value: {{ include "common.pullPolicy" . }}}

@@ -22,17 +22,33 @@
     {{- include "common.kafkaMount" $root | nindent 4 }}
 {{- end -}}
 
-{{/* Environment of a driver: (list $ name job) */}}
+{{/* Environment of a driver: (list $ "name" job) */}}
 {{- define "spark.env" -}}
 {{- $root := index . 0 -}}
 {{- range $name, $value := (index . 2).environment }}
 - {name: {{ $name }}, value: {{ $value | quote }}}
 {{- end }}
+- {name: ECOMMERCE_{{ index . 1 | upper }}_METRICS_HOST, value: 0.0.0.0}
+- {name: ECOMMERCE_{{ index . 1 | upper }}_METRICS_PORT, value: {{ include "spark.metricsPort" $root | quote }}}
 - {name: HADOOP_CONF_DIR, value: /etc/hadoop/conf}
 {{- include "common.kafkaEnv" . }}
 {{- with $root.Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
+
+{{/* The port of the job's own metrics. */}}
+{{- define "spark.metricsPort" -}}
+9404
+{{- end -}}
+
+{{/* Settings of Spark that put its metrics on its page, under names that stay the same over restarts: mapping */}}
+{{- define "spark.metrics" -}}
+spark.ui.prometheus.enabled: "true"
+spark.sql.streaming.metricsEnabled: "true"
+spark.metrics.namespace: spark
+spark.metrics.conf.driver.sink.prometheusServlet.class: org.apache.spark.metrics.sink.PrometheusServlet
+spark.metrics.conf.driver.sink.prometheusServlet.path: /metrics/prometheus
 {{- end -}}
 
 {{/* Pod spec of an executor: (list $ name) */}}

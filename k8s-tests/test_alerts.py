@@ -1,0 +1,145 @@
+"""The alert rules, judged by Prometheus' own promtool: they load, and each fires when it must and only then."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cluster.tools import folder
+from release.helm import UMBRELLA, Helm, arguments
+from test_charts import OPERATORS, SIZES, STANDALONE
+
+from contracts.command import CommandError
+from contracts.paths import INGEST, SPEED
+
+MONITORING = ("--api-versions", "monitoring.coreos.com/v1")
+HERE = 'namespace="shop"'
+NOTHING: dict[str, str] = {
+    f'ecommerce_stream_lag_records{{{HERE},query="{INGEST}"}}': "0x60",
+    f'ecommerce_stream_lag_records{{{HERE},query="{SPEED}"}}': "0x60",
+}
+"""Series of an hour, a value each minute, in which no alert fires."""
+LAST_BATCH = "ecommerce_stream_last_batch_timestamp_seconds"
+CASES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+    "StreamLag": (
+        {f'ecommerce_stream_lag_records{{{HERE},query="ingest"}}': "100001x60"},
+        {f'ecommerce_stream_lag_records{{{HERE},query="ingest"}}': "100001x5 0x54"},
+    ),
+    "StreamNoProgress": (
+        {
+            f'{LAST_BATCH}{{{HERE},query="ingest"}}': "0x60",
+            f'ecommerce_stream_lag_records{{{HERE},query="ingest"}}': "5x60",
+        },
+        {f'{LAST_BATCH}{{{HERE},query="ingest"}}': "0x60"},
+    ),
+    "StreamAbsent": ({f'ecommerce_stream_lag_records{{{HERE},query="speed"}}': "0x20 _x40"}, {}),
+    "DeadLetters": (
+        {f'ecommerce_stream_records_total{{{HERE},outcome="dead_letters"}}': "0+20x60"},
+        {f'ecommerce_stream_records_total{{{HERE},outcome="dead_letters"}}': "0+5x60"},
+    ),
+    "CriticalStock": (
+        {f'ecommerce_stream_records_total{{{HERE},outcome="alerts"}}': "0+1x60"},
+        {f'ecommerce_stream_records_total{{{HERE},outcome="alerts"}}': "7x60"},
+    ),
+    "UnderReplicatedBlocks": (
+        {f"fs_namesystem_under_replicated_blocks{{{HERE}}}": "2x60"},
+        {f"fs_namesystem_under_replicated_blocks{{{HERE}}}": "2x5 0x54"},
+    ),
+    "MissingBlocks": (
+        {f"fs_namesystem_missing_blocks{{{HERE}}}": "1x60"},
+        {'fs_namesystem_missing_blocks{namespace="other"}': "1x60"},
+    ),
+    "UnderReplicatedPartitions": (
+        {f"kafka_server_replicamanager_underreplicatedpartitions{{{HERE}}}": "1x60"},
+        {f"kafka_server_replicamanager_underreplicatedpartitions{{{HERE}}}": "0x60"},
+    ),
+}
+"""For each alert, series with which it fires after 40 minutes, and series with which none does."""
+
+
+def render(files: tuple[Path, ...], namespace: str = "shop", **values: object) -> list[dict[str, Any]]:
+    flags = arguments(files, {"global.monitoring.enabled": True, **values})
+    text = Helm().call("template", "lambda", str(UMBRELLA), "-n", namespace, *OPERATORS, *MONITORING, *flags)
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+def rules(files: tuple[Path, ...], target: Path) -> Path:
+    """The rules as Prometheus reads them, written to a file in ``target``."""
+    (rule,) = [item for item in render(files) if item["kind"] == "PrometheusRule"]
+    file = target / "rules.yaml"
+    file.write_text(yaml.safe_dump(rule["spec"]))
+    return file
+
+
+def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([folder("prometheus") / "promtool", *arguments], capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_prometheus_accepts_the_rules(charts: Path, tmp_path: Path, size: str) -> None:
+    done = promtool("check", "rules", "--lint-fatal", str(rules(SIZES[size], tmp_path)))
+    assert done.returncode == 0, done.stderr
+    assert f"SUCCESS: {len(CASES) + 1} rules found" in done.stdout  # StreamAbsent is there for each job
+
+
+def test_every_alert_has_a_case(charts: Path, tmp_path: Path) -> None:
+    groups = yaml.safe_load(rules((STANDALONE,), tmp_path).read_text())["groups"]
+    assert {rule["alert"] for group in groups for rule in group["rules"]} == set(CASES)
+
+
+@pytest.mark.parametrize("fires", [True, False], ids=["fires", "is silent"])
+@pytest.mark.parametrize("alert", CASES)
+def test_an_alert_fires_when_it_must_and_only_then(charts: Path, tmp_path: Path, alert: str, fires: bool) -> None:
+    rules((STANDALONE,), tmp_path)
+    series = NOTHING | CASES[alert][0 if fires else 1]
+    counted = f'count(ALERTS{{alertname="{alert}",alertstate="firing"}}) or vector(0)'
+    tests = {
+        "rule_files": ["rules.yaml"],
+        "tests": [
+            {
+                "interval": "1m",
+                "input_series": [{"series": name, "values": values} for name, values in series.items()],
+                "promql_expr_test": [
+                    {"expr": counted, "eval_time": "40m", "exp_samples": [{"labels": "{}", "value": int(fires)}]}
+                ],
+            }
+        ],
+    }
+    (tmp_path / "tests.yaml").write_text(yaml.safe_dump(tests))
+    done = promtool("test", "rules", str(tmp_path / "tests.yaml"))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_without_the_operators_kinds_the_install_stops_and_names_both_ways_out(charts: Path) -> None:
+    with pytest.raises(CommandError, match=r"Prometheus operator first .* global\.monitoring\.enabled=false"):
+        Helm().call(
+            "template", "lambda", str(UMBRELLA), *OPERATORS, *arguments((), {"global.monitoring.enabled": True})
+        )
+
+
+@pytest.mark.parametrize("size", ["standalone", "kind"])
+def test_every_pod_monitor_finds_a_workload_and_its_ports(charts: Path, size: str) -> None:
+    manifests = render(SIZES[size])
+    templates = [item["spec"]["template"] for item in manifests if item["kind"] in ("Deployment", "StatefulSet")]
+    monitors = [item for item in manifests if item["kind"] == "PodMonitor"]
+    assert {item["metadata"]["name"].removeprefix("lambda-") for item in monitors} == {
+        *("kafka", "hdfs-namenode", "hdfs-datanode", "hbase-master", "hbase-regionserver"),
+        *("spark-ingest", "spark-speed", "generator"),
+    }
+    for monitor in monitors:
+        wanted = monitor["spec"]["selector"]["matchLabels"].items()
+        (found,) = [item["spec"] for item in templates if wanted <= item["metadata"]["labels"].items()]
+        ports = {port["name"] for port in found["containers"][0]["ports"]}
+        assert {endpoint["port"] for endpoint in monitor["spec"]["podMetricsEndpoints"]} <= ports
+
+
+@pytest.mark.parametrize("chart", ["hdfs", "hbase", "spark"])
+def test_pages_without_a_login_are_on_the_ingress_only_when_asked_for(charts: Path, chart: str) -> None:
+    def hosts(**values: object) -> set[str]:
+        found = [item for item in render((STANDALONE,), **values) if item["kind"] == "Ingress"]
+        return {item["spec"]["rules"][0]["host"] for item in found}
+
+    assert hosts() == {"airflow.localhost"}
+    pages = {"spark-ingest.localhost", "spark-speed.localhost"} if chart == "spark" else {f"{chart}.localhost"}
+    assert hosts(**{f"{chart}.ingress.enabled": True}) == {"airflow.localhost"} | pages
