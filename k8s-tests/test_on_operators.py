@@ -186,14 +186,14 @@ def test_a_driver_that_fails_is_tried_until_it_works(
 ) -> None:
     name, variable = f"{NAME}-spark-{job}", f"spark.jobs.{job}.environment"
 
-    def state() -> dict[str, Any]:
-        status = custom(operated, "sparkoperator.k8s.io", "v1beta2", "sparkapplications")[name].get("status", {})
-        found: dict[str, Any] = status.get("applicationState", {})
-        return found
+    def attempts() -> int:
+        status = custom(operated, "sparkoperator.k8s.io", "v1beta2", "sparkapplications")[name]["status"]
+        return int(status.get("executionAttempts", 0))
 
     old = driver(operated, job)
     upgrade(operated, values, **{variable: {"ECOMMERCE_KAFKA_BOOTSTRAP": "localhost:1"}})
-    until(f"{job} fails", lambda: state().get("state") == "FAILING")
+    until(f"the changed {job} is begun", lambda: attempts() == 1)  # a change begins the count anew
+    until(f"{job} failed and is tried again", lambda: attempts() > 1)
     began = time.monotonic()
     upgrade(operated, values, **{variable: {}})
     times[f"{job}: failing driver corrected"] = recovery(operated, job, old, began)
