@@ -134,7 +134,7 @@ def recovery(platform: Platform, job: str, old: Any, began: float) -> float:
 
 def upgrade(platform: Platform, values: dict[str, Any], **changed: object) -> None:
     """``helm upgrade`` with what was changed before, and this."""
-    values |= changed
+    values.update(changed)
     install(platform.cluster.access.kubeconfig, NAME, NAMESPACE, FILES, REGISTRY, **values)
 
 
