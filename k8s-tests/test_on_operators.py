@@ -149,9 +149,11 @@ def test_kafka_is_ready_with_the_topics_of_the_contracts(operated: Platform, tim
 
 
 def test_a_changed_topic_is_reconciled(operated: Platform, values: dict[str, Any], times: dict[str, float]) -> None:
-    topics = [{"name": topic.name, "partitions": topic.partitions, "config": dict(topic.config)} for topic in TOPICS]
-    (alerts,) = [topic for topic in topics if topic["name"] == ALERTS]
-    alerts["config"] |= {"retention.ms": "86400000"}
+    changed = {ALERTS: {"retention.ms": "86400000"}}
+    topics = [
+        {"name": topic.name, "partitions": topic.partitions, "config": topic.config | changed.get(topic.name, {})}
+        for topic in TOPICS
+    ]
     began = time.monotonic()
     upgrade(operated, values, **{"kafka.topics": topics})
     until_topics_are_ready(operated)
