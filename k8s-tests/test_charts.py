@@ -223,6 +223,46 @@ def test_kafka_topics_are_those_of_the_contracts(charts: Path) -> None:
     assert rendered == {topic.name: (topic.partitions, topic.config) for topic in TOPICS}
 
 
+def test_the_pods_that_strimzi_makes_are_restricted(charts: Path) -> None:
+    resources = {item["kind"]: item.get("spec", {}) for item in render(())}
+    pool, entities = resources["KafkaNodePool"]["template"], resources["Kafka"]["entityOperator"]["template"]
+    for pod in (pool["pod"], entities["pod"]):
+        assert pod["securityContext"]["runAsNonRoot"]
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pool["pod"]["securityContext"]["fsGroup"] == 0  # the group of Strimzi's user, who writes to the volume
+    for template in (pool["kafkaContainer"], entities["topicOperatorContainer"], entities["userOperatorContainer"]):
+        context = template["securityContext"]
+        assert not context["allowPrivilegeEscalation"]
+        assert context["readOnlyRootFilesystem"]
+        assert context["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_topics_go_without_the_operator_that_leaves_first(charts: Path) -> None:
+    (kafka,) = [item["spec"] for item in render(()) if item["kind"] == "Kafka"]
+    container = kafka["entityOperator"]["template"]["topicOperatorContainer"]
+    assert {"name": "STRIMZI_USE_FINALIZERS", "value": "false"} in container["env"]
+
+
+def test_drivers_of_the_operator_are_as_those_of_the_deployments(charts: Path) -> None:
+    native = {item["metadata"]["name"]: item["spec"]["template"]["spec"] for item in render(SIZES["kind"])
+              if item["kind"] == "Deployment"}  # fmt: skip
+    operated = {
+        item["metadata"]["name"]: item["spec"]["driver"]
+        for item in render(SIZES["kind"], **{"spark.mode": "operator"})
+        if item["kind"] == "SparkApplication"
+    }
+    assert set(operated) == {"lambda-spark-ingest", "lambda-spark-speed"}
+    for name, driver in operated.items():
+        spec = driver["template"]["spec"]
+        (container,), (of_deployment,) = spec["containers"], native[name]["containers"]
+        assert driver["serviceAccount"] == native[name]["serviceAccountName"]
+        assert driver["coreRequest"] == of_deployment["resources"]["requests"]["cpu"]
+        for field in ("automountServiceAccountToken", "enableServiceLinks", "securityContext"):
+            assert spec[field] == native[name][field], field
+        assert container["securityContext"] == of_deployment["securityContext"]
+        assert container["envFrom"] == of_deployment["envFrom"]
+
+
 def test_files_are_kept_as_often_as_there_are_datanodes(charts: Path) -> None:
     for datanodes, replication in ((1, 1), (2, 2), (5, 3)):
         rendered = render((STANDALONE,), **{"hdfs.datanode.replicas": datanodes})
