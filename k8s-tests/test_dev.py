@@ -38,6 +38,8 @@ class Loop:
         self._process = subprocess.Popen(
             command, cwd=folder, env={**os.environ, **environment}, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True,
+            # A shell's background jobs ignore Ctrl-C, and so would their children.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
         self._lines: Queue[str] = Queue()
         threading.Thread(target=self._read, daemon=True).start()
@@ -75,6 +77,7 @@ def loop(platform: Platform, tmp_path: Path) -> Iterator[Loop]:
     shutil.copy(ROOT / "pyproject.toml", folder)
     running = Loop(folder)
     running.until("Watching")
+    time.sleep(2)  # the line is printed just before it does
     yield running
     if (folder / JOB).read_text() != (ROOT / JOB).read_text():
         shutil.copyfile(ROOT / JOB, folder / JOB)

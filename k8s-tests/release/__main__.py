@@ -15,7 +15,7 @@ from images.builder import IMAGES, push
 from local.progress import Progress
 from release import operators as release_operators
 from release import schemas
-from release.dev import Change, changes, restart, summary
+from release.dev import Change, changes, digests, restart, summary
 from release.helm import UMBRELLA, Helm, build_dependencies
 from release.workloads import Release
 
@@ -104,8 +104,9 @@ def dev(context: click.Context, values: tuple[Path, ...], registry: str | None, 
         except (CommandError, SyntaxError) as error:
             click.echo(f"error: {error}", err=True)
 
+    known = digests()
     click.echo("Watching; Ctrl-C ends it", err=True)
-    changes(handle)
+    changes(known, handle)
 
 
 @main.command()

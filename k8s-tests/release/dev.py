@@ -42,9 +42,11 @@ class Change:
         return ", ".join(sorted(str(file.relative_to(ROOT)) for file in self.files))
 
 
-def changes(handle: Callable[[Change], None]) -> None:
-    """Calls ``handle`` for each change that concerns an image or the charts, until it is interrupted."""
-    known = digests()
+def changes(known: dict[str, str], handle: Callable[[Change], None]) -> None:
+    """Calls ``handle`` for each change that concerns an image or the charts, until it is interrupted.
+
+    ``known`` are the :func:`digests` of what the cluster runs.
+    """
     folders = [ROOT / name for name in WATCHED]
     for saved in watch(*folders, debounce=DEBOUNCE_MS, step=DEBOUNCE_MS // 3, raise_interrupt=False):
         change, known = compare({Path(file) for _, file in saved}, known)
