@@ -11,8 +11,8 @@ from release.helm import Helm
 from shop import Shop
 
 READY_SECONDS = 900
-CHANGED = {"podAnnotations": {"example.com/changed": "yes"}}
-"""Given to a part, replaces its pods."""
+CHANGED = {"example.com/changed": "yes"}
+"""As a part's podAnnotations, replaces its pods."""
 REPLACED = {"kafka": "kafka", "hdfs.namenode": "hdfs-namenode", "hive-metastore": "hive-metastore"}
 """The parts that are changed, and their components."""
 
@@ -56,7 +56,7 @@ def test_an_upgrade_keeps_all_that_is_there(platform: Platform, stays_exact: Cal
         VALUES,
         REGISTRY,
         **{"generator.rate": RATE // 2},
-        **{part: CHANGED for part in REPLACED},
+        **{f"{part}.podAnnotations": CHANGED for part in REPLACED},
     )
     stays_exact()
     assert kept == (
