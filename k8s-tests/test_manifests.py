@@ -128,6 +128,7 @@ def test_autoscalers_are_accepted(api: dynamic.DynamicClient, charts: Path, name
 
 def test_a_dynamically_allocated_job_is_accepted(api: dynamic.DynamicClient, charts: Path) -> None:
     rendered = render((), **{"spark.jobs.ingest.dynamicAllocation.enabled": True})
-    (job,) = [item for item in rendered if item["metadata"]["name"] == "lambda-spark-ingest"]
+    place = ("SparkApplication", "lambda-spark-ingest")
+    (job,) = [item for item in rendered if (item["kind"], item["metadata"]["name"]) == place]
     del job["metadata"]["namespace"]
     create(api, job)
