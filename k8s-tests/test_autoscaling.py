@@ -9,6 +9,8 @@ import yaml
 from release.helm import UMBRELLA, Helm, arguments
 from test_charts import OPERATORS, SIZES, STANDALONE, render
 
+from jobs.streaming.metrics import LAG
+
 KINDS = ("HorizontalPodAutoscaler", "ScaledObject")
 PROMETHEUS = "http://prometheus.monitoring:9090"
 SCALED: dict[str, tuple[tuple[Path, ...], dict[str, object], str]] = {
@@ -66,7 +68,7 @@ def test_the_lag_lowers_the_number_of_shops(charts: Path) -> None:
     (scaler,) = render_scaled("generator-keda")
     (trigger,) = scaler["spec"]["triggers"]
     assert trigger["metadata"]["serverAddress"] == PROMETHEUS
-    expression = re.sub(r"max\(ecommerce_streaming_lag_records\)", "LAG", trigger["metadata"]["query"])
+    expression = re.sub(rf"max\({LAG}\)", "LAG", trigger["metadata"]["query"])
 
     def clamp(value: float, low: float, high: float) -> float:
         return min(max(value, low), high)

@@ -6,10 +6,11 @@ import time
 import urllib.request
 
 import pytest
+from confluent_kafka.admin import AdminClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from contracts.command import CommandError
-from jobs.streaming.metrics import Metrics, lag
+from jobs.streaming.metrics import LAG, Metrics, lag
 
 
 @pytest.fixture
@@ -62,6 +63,14 @@ def test_the_lag_is_over_all_partitions_and_never_below_zero() -> None:
     assert lag(handled, {"clicks": {"0": 12, "1": 5}, "purchases": {"0": 10}}) == 5
     # A batch may end after the ends were asked for.
     assert lag(handled, {"clicks": {"0": 8, "1": 6}, "purchases": {"0": 7}}) == 1
+
+
+def test_before_the_first_batch_nobody_is_asked(port: int) -> None:
+    metrics = Metrics("ingest", ())
+    metrics.serve("127.0.0.1", port)
+    for nothing in (None, "null", "{}"):
+        metrics.look(AdminClient({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}), nothing)
+    assert math.isnan(scrape(port)[LAG])
 
 
 def test_a_port_that_is_taken_is_said(port: int) -> None:

@@ -14,6 +14,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Summary, disabl
 
 from contracts.command import CommandError
 
+LAG = "ecommerce_stream_lag_records"
+"""The metric that autoscalers and alerts look at."""
 LAG_SECONDS = 5.0
 """Between two looks at the topics' ends."""
 
@@ -33,7 +35,7 @@ class Metrics:
         # All at 0 from the start: an increase from nothing is none to Prometheus.
         self._records = {outcome: records.labels(name, outcome) for outcome in outcomes}
         self._lag = Gauge(
-            "ecommerce_stream_lag_records",
+            LAG,
             "Records in the topics that no finished batch has handled; NaN while it is not known",
             ("query",),
             registry=self.registry,
@@ -71,7 +73,7 @@ class Metrics:
         for outcome, count in counts.items():
             self._records[outcome].inc(count)
 
-    def look(self, admin: AdminClient, handled: str) -> None:
+    def look(self, admin: AdminClient, handled: str | None) -> None:
         """Compares ``handled``, the offsets after the newest batch as Spark writes them, with the topics' ends.
 
         Asks Kafka every :data:`LAG_SECONDS` at most.
@@ -79,8 +81,11 @@ class Metrics:
         if time.monotonic() - self._looked < LAG_SECONDS:
             return
         self._looked = time.monotonic()
+        offsets: Offsets | None = json.loads(handled or "null")
+        if not offsets:
+            return
         try:
-            self._lag.set(lag(json.loads(handled), ends(admin, json.loads(handled))))
+            self._lag.set(lag(offsets, ends(admin, offsets)))
         except KafkaException:
             self._lag.set(float("nan"))
 

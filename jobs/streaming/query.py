@@ -48,7 +48,7 @@ def run_query(
     metrics = Metrics(name, outcomes)
     if streaming.metrics_port:
         metrics.serve(streaming.metrics_host, streaming.metrics_port)
-    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap, "log_level": 0})
+    admin = AdminClient({**kafka.confluent(settings), "log_level": 0})
     spark = spark_session(f"ecommerce-{name}", settings)
     stopping = threading.Event()
     idle = threading.Lock()
