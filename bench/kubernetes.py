@@ -69,7 +69,8 @@ def main(seconds: int) -> None:
         release.wait("Waiting for all of it", READY_SECONDS)
         ready = time.monotonic() - began
         working, resident = peak(release, seconds)
-        cluster.install(files=[HIGHLY_AVAILABLE]).wait("Changing it to high availability", READY_SECONDS)
+        cluster.remove()
+        cluster.install(files=[HIGHLY_AVAILABLE]).wait("Installing it highly available", READY_SECONDS)
         with_ha, _ = peak(release, seconds)
     report(
         "kubernetes",

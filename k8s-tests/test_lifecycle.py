@@ -7,7 +7,7 @@ import pytest
 from conftest import NAME, RATE, REGISTRY, Platform, exact
 from kubernetes import client
 from release.__main__ import VALUES, install
-from release.helm import Helm
+from release.helm import UMBRELLA, Helm, arguments
 from shop import Shop
 
 READY_SECONDS = 900
@@ -63,6 +63,16 @@ def test_an_upgrade_keeps_all_that_is_there(platform: Platform, stays_exact: Cal
         volumes(platform), secrets(platform), pods(platform, "zookeeper"), pods(platform, "airflow-scheduler")
     )  # fmt: skip
     assert [component for component, before in replaced.items() if before & pods(platform, component)] == []
+
+
+@pytest.mark.parametrize("part", ["kafka", "zookeeper"])
+def test_an_upgrade_that_new_members_would_outvote_is_refused(platform: Platform, part: str) -> None:
+    helm = Helm(platform.cluster.access.kubeconfig)
+    values = arguments(VALUES, {f"{part}.replicas": 3})
+    place = ["--namespace", platform.release.namespace, "--dry-run=server"]
+    done = helm.run("upgrade", NAME, str(UMBRELLA), *place, *values)
+    assert done.returncode
+    assert f"{part} runs with 1 replicas, and an upgrade to 3 may lose its data" in done.stderr
 
 
 def test_a_rollback_goes_back_to_the_values_before(platform: Platform, stays_exact: Callable[[], None]) -> None:

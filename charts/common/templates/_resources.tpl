@@ -50,3 +50,16 @@ and dry runs see no cluster and draw a new one each time.
 {{- $there := lookup "v1" "Secret" $root.Release.Namespace (index . 1) -}}
 {{- dig "data" (index . 2) (randAlphaNum 32 | b64enc) ($there | default dict) -}}
 {{- end -}}
+
+{{/*
+Refuses another number of pods than an installed quorum has: (list $ "component" replicas). Its members are listed in their
+settings: two new and empty ones would outvote the one that has the data.
+*/}}
+{{- define "common.fixedReplicas" -}}
+{{- $root := index . 0 -}}
+{{- $there := lookup "apps/v1" "StatefulSet" $root.Release.Namespace (include "common.name" (list $root (index . 1))) | default dict -}}
+{{- $now := dig "spec" "replicas" 0 $there | int -}}
+{{- if and $now (ne $now (int (index . 2))) -}}
+{{- fail (printf "%s runs with %d replicas, and an upgrade to %d may lose its data: keep the number, or install anew" (index . 1) $now (int (index . 2))) -}}
+{{- end -}}
+{{- end -}}
