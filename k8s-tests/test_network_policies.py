@@ -23,7 +23,7 @@ HBASE = {"hbase-master", "hbase-regionserver", "hbase-thrift"}
 READERS = {"airflow-task", "test"}
 EVERYBODY = "everybody"
 INTENDED: dict[tuple[str, int], set[str]] = {
-    ("kafka", 9092): {"generator", "kafka-topics", "test", *JOBS},
+    ("kafka", 9092): {"kafka", "generator", "kafka-topics", "test", *JOBS},
     ("kafka", 9093): {"kafka"},
     ("kafka", 9094): {"kafka", "kafka-topics"},
     ("zookeeper", 2181): {"hdfs-namenode", *HBASE},

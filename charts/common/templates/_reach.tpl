@@ -6,7 +6,8 @@ HDFS, HBase's Thrift server, the metastore and the SQL endpoint ask nobody for a
 {{- define "common.reach" -}}
 kafka:
   kafka:
-    9092: [generator, kafka-topics, spark-ingest, spark-ingest-executor, spark-speed, spark-speed-executor, test]
+    # Brokers replicate here as well while Kafka is not secured.
+    9092: [kafka, generator, kafka-topics, spark-ingest, spark-ingest-executor, spark-speed, spark-speed-executor, test]
     9093: [kafka]
     9094: [kafka, kafka-topics]
 zookeeper:
