@@ -39,7 +39,7 @@ INTENDED: dict[tuple[str, int], set[str]] = {
     ("hdfs-datanode", 9867): {*HDFS, "hive-metastore", "sql", *HBASE, *JOBS},
     ("hdfs-datanode", 9864): {"spark-ingest", "spark-ingest-executor", *READERS},
     ("hbase-master", 16000): HBASE,
-    ("hbase-master", 16010): {"hbase-thrift"},
+    ("hbase-regionserver", 16030): {"hbase-thrift"},
     ("hbase-regionserver", 16020): HBASE,
     ("hbase-thrift", 9090): {"hbase-tables", "spark-speed", "spark-speed-executor", *READERS},
     ("hive-metastore", 9083): {"sql"},

@@ -32,9 +32,9 @@ hdfs:
 hbase:
   hbase-master:
     16000: [hbase-master, hbase-regionserver, hbase-thrift]
-    16010: [hbase-thrift]
   hbase-regionserver:
     16020: [hbase-master, hbase-regionserver, hbase-thrift]
+    16030: [hbase-thrift]
   hbase-thrift:
     9090: [hbase-tables, spark-speed, spark-speed-executor, airflow-task, test]
 hive-metastore:
