@@ -54,14 +54,6 @@ class Shop:
         client.AppsV1Api(self.release.api).patch_namespaced_deployment_scale(
             f"{self.release.name}-{COMPONENT}", self.release.namespace, {"spec": {"replicas": replicas}}
         )
-        self.settle(replicas, leaving)
-
-    def leaving(self) -> "_Leaving":
-        """Listens to the pods of now, before something else ends them."""
-        return _Leaving(self.release, self.pods())
-
-    def settle(self, replicas: int, leaving: "_Leaving") -> None:
-        """Waits for so many ready pods, and takes the ledgers of those that ended."""
         deadline = time.monotonic() + SECONDS
         while True:
             pods = self.pods()
