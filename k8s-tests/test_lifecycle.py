@@ -35,6 +35,11 @@ def pods(platform: Platform, component: str) -> set[str]:
     return {pod.metadata.uid for pod in platform.release.pods(component)}
 
 
+def apply(platform: Platform, **values: object) -> None:
+    """Installs or upgrades the platform with these values."""
+    install(platform.cluster.access.kubeconfig, NAME, platform.release.namespace, VALUES, REGISTRY, **values)
+
+
 @pytest.fixture
 def stays_exact(platform: Platform, shop: Shop, found: dict[str, Any]) -> Callable[[], None]:
     """Waits for the platform, then lets the shop play on and counts."""
@@ -49,15 +54,7 @@ def stays_exact(platform: Platform, shop: Shop, found: dict[str, Any]) -> Callab
 def test_an_upgrade_keeps_all_that_is_there(platform: Platform, stays_exact: Callable[[], None]) -> None:
     kept = volumes(platform), secrets(platform), pods(platform, "zookeeper"), pods(platform, "airflow-scheduler")
     replaced = {component: pods(platform, component) for component in REPLACED.values()}
-    install(
-        platform.cluster.access.kubeconfig,
-        NAME,
-        platform.release.namespace,
-        VALUES,
-        REGISTRY,
-        **{"generator.rate": RATE // 2},
-        **{f"{part}.podAnnotations": CHANGED for part in REPLACED},
-    )
+    apply(platform, **{"generator.rate": RATE // 2}, **{f"{part}.podAnnotations": CHANGED for part in REPLACED})
     stays_exact()
     assert kept == (
         volumes(platform), secrets(platform), pods(platform, "zookeeper"), pods(platform, "airflow-scheduler")
@@ -94,13 +91,6 @@ def test_a_reinstallation_goes_on_with_the_kept_volumes(platform: Platform, stay
     # The pods of `helm test` stay, with their logs.
     assert {pod.metadata.labels["app.kubernetes.io/name"] for pod in platform.release.pods()} <= {"test"}
     assert kept == (volumes(platform), secrets(platform))
-    install(
-        platform.cluster.access.kubeconfig,
-        NAME,
-        platform.release.namespace,
-        VALUES,
-        REGISTRY,
-        **{"generator.rate": RATE},
-    )
+    apply(platform, **{"generator.rate": RATE})
     stays_exact()
     assert kept == (volumes(platform), secrets(platform))
