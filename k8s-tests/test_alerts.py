@@ -18,6 +18,8 @@ HERE = 'namespace="shop"'
 NOTHING: dict[str, str] = {
     f'ecommerce_stream_lag_records{{{HERE},query="{INGEST}"}}': "0x60",
     f'ecommerce_stream_lag_records{{{HERE},query="{SPEED}"}}': "0x60",
+    f"kafka_server_replicamanager_underreplicatedpartitions{{{HERE}}}": "0x60",
+    f"fs_namesystem_blocks_total{{{HERE}}}": "9x60",
 }
 """Series of an hour, a value each minute, in which no alert fires."""
 LAST_BATCH = "ecommerce_stream_last_batch_timestamp_seconds"
@@ -34,6 +36,22 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
         {f'{LAST_BATCH}{{{HERE},query="ingest"}}': "0x60"},
     ),
     "StreamAbsent": ({f'ecommerce_stream_lag_records{{{HERE},query="speed"}}': "0x20 _x40"}, {}),
+    "KafkaAbsent": ({f"kafka_server_replicamanager_underreplicatedpartitions{{{HERE}}}": "0x20 _x40"}, {}),
+    "HDFSAbsent": ({f"fs_namesystem_blocks_total{{{HERE}}}": "9x20 _x40"}, {}),
+    "HDFSNearlyFull": (
+        {
+            f"fs_namesystem_capacity_remaining{{{HERE}}}": "9x60",
+            f"fs_namesystem_capacity_total{{{HERE}}}": "100x60",
+        },
+        {
+            f"fs_namesystem_capacity_remaining{{{HERE}}}": "11x60",
+            f"fs_namesystem_capacity_total{{{HERE}}}": "100x60",
+        },
+    ),
+    "LateEvents": (
+        {f'ecommerce_stream_records_total{{{HERE},query="ingest",outcome="late"}}': "0+200x60"},
+        {f'ecommerce_stream_records_total{{{HERE},query="ingest",outcome="late"}}': "0+50x60"},
+    ),
     "DeadLetters": (
         {f'ecommerce_stream_records_total{{{HERE},outcome="dead_letters"}}': "0+20x60"},
         {f'ecommerce_stream_records_total{{{HERE},outcome="dead_letters"}}': "0+5x60"},
