@@ -2,12 +2,14 @@
 
 import json
 import time
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from conftest import REGISTRY, Platform
 from kubernetes import client
+from prometheus import Prometheus, prometheus, until
 from release import pods
 from shop import Shop, closed, landed, produced
 
@@ -37,11 +39,22 @@ def play(platform: Platform, instance: str, offset: int) -> dict[str, Any]:
     return closed(printed.splitlines())
 
 
+@pytest.fixture(scope="module")
+def seeing(platform: Platform, found: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """A Prometheus that sees all targets; the thresholds are above what the shop itself does in ten minutes."""
+    folder = tmp_path_factory.mktemp("prometheus")
+    with prometheus(platform.release, folder, deadLetters=300, lateEvents=300, absentMinutes=1) as server:
+        until(server.down, lambda down: not down)
+        yield server
+
+
 def test_a_clock_an_hour_ahead_makes_dead_letters_and_nothing_else(
-    platform: Platform, ledger: dict[str, Any], found: dict[str, Any]
+    platform: Platform, seeing: Prometheus, ledger: dict[str, Any]
 ) -> None:
     before = platform.count(ledger)
+    assert "DeadLetters" not in seeing.firing()
     sent = play(platform, "ahead", HOUR_SECONDS)
+    until(seeing.firing, lambda alerts: "DeadLetters" in alerts)
     after = platform.count(sent)
     assert landed(after) == landed(before)
     letters = {topic.removeprefix("ecommerce-"): count for topic, count in after["counts"]["dead_letters"].items()}
@@ -52,10 +65,12 @@ def test_a_clock_an_hour_ahead_makes_dead_letters_and_nothing_else(
 
 
 def test_a_clock_an_hour_behind_makes_late_events_that_are_all_there(
-    platform: Platform, ledger: dict[str, Any], found: dict[str, Any]
+    platform: Platform, seeing: Prometheus, ledger: dict[str, Any]
 ) -> None:
     before = platform.count(ledger)
+    assert "LateEvents" not in seeing.firing()
     sent = play(platform, "behind", -HOUR_SECONDS)
+    until(seeing.firing, lambda alerts: "LateEvents" in alerts)
     both = {**ledger, "first_event_time": min(ledger["first_event_time"], sent["first_event_time"])}
     after = platform.count(both)
     assert landed(after) == {
@@ -67,7 +82,7 @@ def test_a_clock_an_hour_behind_makes_late_events_that_are_all_there(
 
 
 def test_a_broker_that_is_away_for_two_minutes_loses_nothing(
-    platform: Platform, shop: Shop, ledger: dict[str, Any], found: dict[str, Any]
+    platform: Platform, seeing: Prometheus, shop: Shop, ledger: dict[str, Any]
 ) -> None:
     before = platform.count(ledger)
     already = len(shop.ledgers)
@@ -75,11 +90,14 @@ def test_a_broker_that_is_away_for_two_minutes_loses_nothing(
     brokers = f"{platform.release.name}-kafka"
     apps = client.AppsV1Api(platform.release.api)
     apps.patch_namespaced_stateful_set_scale(brokers, platform.release.namespace, {"spec": {"replicas": 0}})
-    time.sleep(AWAY_SECONDS)
+    began = time.monotonic()
+    until(seeing.firing, lambda alerts: "KafkaAbsent" in alerts, AWAY_SECONDS)
+    time.sleep(max(0, began + AWAY_SECONDS - time.monotonic()))
     apps.patch_namespaced_stateful_set_scale(brokers, platform.release.namespace, {"spec": {"replicas": 1}})
     began = time.monotonic()
     platform.release.wait("Waiting for all of it", 600)
     print(json.dumps({"all ready again after the broker's return, s": round(time.monotonic() - began)}))
+    until(seeing.firing, lambda alerts: not {"KafkaAbsent", "StreamAbsent"} & alerts)
     time.sleep(PLAY_SECONDS)
     shop.scale(0)
     (sent,) = shop.ledgers[already:]

@@ -111,9 +111,9 @@ def test_a_scheduled_run_takes_the_day_that_is_over(pods: "DAG") -> None:
 
 def test_pods_are_tried_again_with_growing_delays(pods: "DAG") -> None:
     for task in pods.tasks:
-        assert task.retries == 3
+        assert task.retries == 4
         assert task.retry_exponential_backoff == 2
-        assert task.retry_delay == timedelta(minutes=1)
+        assert task.retry_delay == timedelta(seconds=30)
         assert task.max_retry_delay == timedelta(minutes=15)
         assert task.execution_timeout
 
