@@ -65,10 +65,13 @@ def duration(release: Release) -> float:
     while time.monotonic() < deadline:
         try:
             (pod,) = release.pods("spark-ingest")
-            log = release.core.read_namespaced_pod_log(
+            answer = release.core.read_namespaced_pod_log(
                 pod.metadata.name, release.namespace, container="driver", follow=True, _preload_content=False
             )
-            entries = [json.loads(line) for line in log.data.decode().splitlines() if line.startswith("{")]
+            log = answer.data.decode()
+            if "Lost executor" in log:
+                raise CommandError("an executor of spark-ingest was lost on the way: is its memory too small?")
+            entries = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
             times = {entry["event"]: datetime.fromisoformat(entry["timestamp"]) for entry in entries}
             return (times["stopped"] - times["started"]).total_seconds()
         except (ApiException, ValueError):  # its container has not started yet

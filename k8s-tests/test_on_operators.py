@@ -210,7 +210,7 @@ def test_a_changed_job_is_replaced(
     times[f"{job}: executors' memory changed"] = recovery(operated, job, old, began)
     executors = operated.release.pods(f"spark-{job}-executor")
     memory = [pod.spec.containers[0].resources.limits["memory"] for pod in executors if pod.status.phase == "Running"]
-    assert memory == ["1184Mi"]  # and Spark's overhead
+    assert memory == ["2080Mi"]  # and executorMemoryOverhead
 
 
 def test_nothing_was_lost_and_nothing_counted_twice(operated: Platform) -> None:

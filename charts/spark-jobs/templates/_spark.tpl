@@ -86,7 +86,7 @@ Spark has to know which of them are still needed.
 */}}
 {{- define "spark.conf" -}}
 {{- $job := index . 0 -}}
-{{- $conf := dict -}}
+{{- $conf := dict "spark.executor.memoryOverhead" $job.executorMemoryOverhead -}}
 {{- with $job.dynamicAllocation }}{{ if .enabled }}
 {{- $_ := set $conf "spark.dynamicAllocation.enabled" "true" }}
 {{- $_ := set $conf "spark.dynamicAllocation.shuffleTracking.enabled" "true" }}
