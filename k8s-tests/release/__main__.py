@@ -8,6 +8,8 @@ import click
 from cluster.node.provider import PARTS
 from cluster.provider import Provider, choose
 from kubernetes import client
+from kubernetes.client import ApiException
+from urllib3.exceptions import HTTPError
 
 from contracts.command import CommandError, run
 from images.__main__ import build_with_progress, show
@@ -103,6 +105,9 @@ def dev(context: click.Context, values: tuple[Path, ...], registry: str | None, 
             click.echo(summary(change, restarted))
         except (CommandError, SyntaxError) as error:
             click.echo(f"error: {error}", err=True)
+        except (ApiException, HTTPError) as error:
+            reason = getattr(error, "reason", None) or error
+            click.echo(f"error: the cluster did not take {change}: {reason}; save it again", err=True)
 
     known = digests()
     click.echo("Watching; Ctrl-C ends it", err=True)
