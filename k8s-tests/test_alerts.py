@@ -8,7 +8,7 @@ import pytest
 import yaml
 from cluster.tools import folder
 from release.helm import UMBRELLA, Helm, arguments
-from test_charts import OPERATORS, SIZES, STANDALONE
+from test_charts import OPERATORS, SIZES, STANDALONE, documents
 
 from contracts.command import CommandError
 from contracts.paths import INGEST, SPEED
@@ -77,9 +77,9 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
 
 
 def render(files: tuple[Path, ...], namespace: str = "shop", **values: object) -> list[dict[str, Any]]:
+    """The manifests of a release that is monitored."""
     flags = arguments(files, {"global.monitoring.enabled": True, **values})
-    text = Helm().call("template", "lambda", str(UMBRELLA), "-n", namespace, *OPERATORS, *MONITORING, *flags)
-    return [document for document in yaml.safe_load_all(text) if document]
+    return documents(*MONITORING, *flags, namespace=namespace)
 
 
 def rules(files: tuple[Path, ...], target: Path) -> Path:

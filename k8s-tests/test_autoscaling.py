@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 from release.helm import UMBRELLA, Helm, arguments
-from test_charts import OPERATORS, SIZES, STANDALONE, render
+from test_charts import OPERATORS, SIZES, STANDALONE, documents, render
 
 from jobs.streaming.metrics import LAG
 
@@ -27,9 +27,7 @@ SCALED: dict[str, tuple[tuple[Path, ...], dict[str, object], str]] = {
 
 
 def template(files: tuple[Path, ...], values: dict[str, object]) -> list[dict[str, Any]]:
-    flags = [*OPERATORS, "--api-versions", "keda.sh/v1alpha1", *arguments(files, values)]
-    text = Helm().call("template", "lambda", str(UMBRELLA), "-n", "shop", *flags)
-    return [document for document in yaml.safe_load_all(text) if document]
+    return documents("--api-versions", "keda.sh/v1alpha1", *arguments(files, values))
 
 
 def render_scaled(name: str) -> list[dict[str, Any]]:

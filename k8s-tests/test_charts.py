@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,20 @@ SIZES: dict[str, tuple[Path, ...]] = {
 WORKLOADS = ("Deployment", "StatefulSet", "Job", "Pod")
 
 
+@cache
+def template(namespace: str, *flags: str) -> str:
+    """What Helm renders of the umbrella chart: seconds each time, and many tests look at the same."""
+    return Helm().call("template", "lambda", str(UMBRELLA), "-n", namespace, *OPERATORS, *flags)
+
+
+def documents(*flags: str, namespace: str = "shop") -> list[dict[str, Any]]:
+    """The manifests that Helm renders with these flags on a cluster that knows the operators' kinds."""
+    return [item for item in yaml.load_all(template(namespace, *flags), yaml.CSafeLoader) if item]
+
+
 def render(files: tuple[Path, ...], **values: object) -> list[dict[str, Any]]:
-    text = Helm().call("template", "lambda", str(UMBRELLA), "-n", "shop", *OPERATORS, *arguments(files, values))
-    return [document for document in yaml.safe_load_all(text) if document]
+    """The manifests with these values files and values."""
+    return documents(*arguments(files, values))
 
 
 @pytest.fixture(scope="module", params=SIZES)

@@ -18,11 +18,13 @@ from conftest import HERE, NAME, REGISTRY, Cluster, Platform, delete_namespace
 from kubernetes import client
 from kubernetes.stream import stream
 from release.__main__ import install
+from release.dev import Change, restart
 from release.helm import UMBRELLA, Helm
 from shop import Shop, landed, produced
 from test_faults import CAUGHT_UP
 
 from contracts.topics import ALERTS, TOPICS
+from images.tools import ROOT
 
 NAMESPACE = "ecommerce-operators"
 CRDS = {"kafkas.kafka.strimzi.io", "sparkapplications.sparkoperator.k8s.io"}
@@ -211,6 +213,13 @@ def test_a_changed_job_is_replaced(
     executors = operated.release.pods(f"spark-{job}-executor")
     memory = [pod.spec.containers[0].resources.limits["memory"] for pod in executors if pod.status.phase == "Running"]
     assert memory == ["2080Mi"]  # and executorMemoryOverhead
+
+
+def test_what_is_saved_is_submitted_anew(operated: Platform, times: dict[str, float]) -> None:
+    saved = frozenset({ROOT / "jobs" / "streaming" / "ingest.py"})
+    old, began = driver(operated, "ingest"), time.monotonic()
+    assert restart(operated.release, Change(saved, ("spark",), False, time.time())) == [f"{NAME}-spark-ingest"]
+    times["ingest: submitted anew by make dev"] = recovery(operated, "ingest", old, began)
 
 
 def test_nothing_was_lost_and_nothing_counted_twice(operated: Platform) -> None:

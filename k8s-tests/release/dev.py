@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from kubernetes import client
+from kubernetes.client import ApiException
 from watchfiles import watch
 
 from images.builder import IMAGES, digest
@@ -79,20 +79,43 @@ def restart(release: Release, change: Change) -> list[str]:
         (apps.list_namespaced_stateful_set, apps.patch_namespaced_stateful_set),
     ):
         for item in items(release.namespace, label_selector=release.selector).items:
-            if any(concerned(container, change) for container in item.spec.template.spec.containers):
+            containers = item.spec.template.spec.containers
+            if any(concerned(it.image, [*(it.command or []), *(it.args or [])], change) for it in containers):
                 patch(item.metadata.name, release.namespace, body)
                 restarted.append(item.metadata.name)
-    return sorted(restarted)
+    return sorted(restarted + _resubmit(release, change, stamp))
 
 
-def concerned(container: Any, change: Change) -> bool:
-    """Whether a container runs what has changed: an image's programs, or of Spark's image the one that it starts."""
-    name = container.image.rpartition("/")[2].partition(":")[0]
+def _resubmit(release: Release, change: Change, stamp: dict[str, str]) -> list[str]:
+    """Changes the SparkApplications that run what has changed: their operator then runs them anew; their names."""
+    api = client.CustomObjectsApi(release.api)
+    place = ("sparkoperator.k8s.io", "v1beta2", release.namespace, "sparkapplications")
+    try:
+        found = api.list_namespaced_custom_object(*place, label_selector=release.selector)["items"]
+    except ApiException as error:
+        if error.status != 404:
+            raise
+        return []  # a cluster without the operator
+    names = [
+        item["metadata"]["name"]
+        for item in found
+        if concerned(item["spec"]["image"], [item["spec"]["mainApplicationFile"].removeprefix("local://")], change)
+    ]
+    for name in names:
+        api.patch_namespaced_custom_object(*place, name, {"spec": {"driver": {"annotations": stamp}}})
+    return names
+
+
+def concerned(image: str, words: Sequence[str], change: Change) -> bool:
+    """Whether a container runs what has changed: an image's programs, or of Spark's image the one that it starts.
+
+    ``words`` are its command and arguments.
+    """
+    name = image.rpartition("/")[2].partition(":")[0]
     if name not in change.images:
         return False
     if name != "spark" or any(file.relative_to(ROOT).parts[0] not in PACKAGES for file in change.files):
         return True
-    words = [*(container.command or []), *(container.args or [])]
     programs = [ROOT / word.removeprefix(f"{HOME}/") for word in words if word.startswith(f"{HOME}/")]
     return any(not change.files.isdisjoint(sources(program)) for program in programs)
 
