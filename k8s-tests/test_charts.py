@@ -2,12 +2,14 @@
 
 import json
 import re
+import zipfile
 from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
+import pyspark
 import pytest
 import yaml
 from release import schemas
@@ -273,6 +275,25 @@ def test_drivers_of_the_operator_are_as_those_of_the_deployments(charts: Path) -
             assert spec[field] == native[name][field], field
         assert container["securityContext"] == of_deployment["securityContext"]
         assert container["envFrom"] == of_deployment["envFrom"]
+
+
+def test_executors_of_the_operator_are_labelled_as_such(charts: Path) -> None:
+    """The operator gives them the application's labels, then ``executor.labels``; the template's lose."""
+    applications = [item for item in render(()) if item["kind"] == "SparkApplication"]
+    assert applications
+    for item in applications:
+        executor = item["spec"]["executor"]
+        labels = executor["template"]["metadata"]["labels"] | item["metadata"]["labels"] | executor["labels"]
+        assert labels == executor["template"]["metadata"]["labels"]
+
+
+def test_spark_makes_no_network_policy_where_its_operator_may_not(charts: Path) -> None:
+    (jar,) = Path(pyspark.__file__).parent.glob("jars/spark-kubernetes_*.jar")
+    steps = zipfile.ZipFile(jar).namelist()
+    for item in render(()):
+        if item["kind"] == "SparkApplication":
+            step = item["spec"]["sparkConf"]["spark.kubernetes.driver.pod.excludedFeatureSteps"]
+            assert f"{step.replace('.', '/')}.class" in steps
 
 
 def test_files_are_kept_as_often_as_there_are_datanodes(charts: Path) -> None:
