@@ -33,6 +33,8 @@ RATE = 50
 GIVE_UP_SECONDS = 600
 LIMIT_SECONDS = 120
 LIMITS = {"hbase-regionserver": 180}
+WIDTH = 120
+"""Of the printed table: a name on one line, as Markdown wants it."""
 REPORT = HERE.parent / "build" / "faults.json"
 # Ends once both jobs have handled what was in Kafka when it began, and the SQL endpoint lists its tables.
 CAUGHT_UP = """
@@ -130,7 +132,7 @@ def times() -> Iterator[dict[str, float]]:
     for name, seconds in measured.items():
         limit = LIMITS.get(name, LIMIT_SECONDS)
         table.add_row(name, f"{seconds:.0f}", str(limit), f"{seconds / limit:.2f}")
-    Console().print(table)
+    Console(width=WIDTH).print(table)
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text(json.dumps(measured, indent=1) + "\n")
 
