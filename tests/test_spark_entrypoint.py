@@ -49,19 +49,6 @@ def test_a_driver_is_submitted_in_client_mode_and_binds_to_its_pod(programs: Pat
     assert "spark.driver.bindAddress=10.1.2.3" in words
 
 
-def test_a_driver_in_a_deployment_waits_for_what_it_needs(programs: Path) -> None:
-    waiting = programs / "python"
-    waiting.write_text('#!/bin/sh\nprintf "waits: %s\n" "$*"\nexit "${FAILS:-0}"\n')
-    waiting.chmod(0o755)
-    assert run(programs, "submit", "job.py").stdout == "job.py\n"
-    needs = "--for topics --for folders --timeout 900"
-    done = run(programs, "submit", "job.py", WAIT_FOR=needs)
-    assert done.stdout == f"waits: -m jobs.prepare wait {needs}\njob.py\n"
-    failed = run(programs, "submit", "job.py", WAIT_FOR=needs, FAILS="1")
-    assert failed.returncode == 1
-    assert "job.py" not in failed.stdout
-
-
 def test_an_executor_starts_with_what_its_pod_says(programs: Path) -> None:
     options = {f"SPARK_JAVA_OPT_{number}": f"-Dnumber={number} of 12" for number in range(12)}
     words = run(programs, "executor", **EXECUTOR, **options).stdout.splitlines()

@@ -1,16 +1,11 @@
-{{/* What a job waits for, as arguments of `jobs.prepare wait`: name */}}
-{{- define "spark.waitFor" -}}
-{{- $needs := dict "ingest" (list "topics" "folders") "speed" (list "topics" "folders" "hbase-tables") -}}
-{{- range index $needs . }}--for {{ . }} {{ end }}--timeout 900
-{{- end -}}
-
-{{/* The init container of a job that waits: (list $ name) */}}
+{{/* What a job waits for: (list $ name) */}}
 {{- define "spark.needs" -}}
 {{- $root := index . 0 -}}
-- name: wait-for-{{ index (dict "ingest" "folders" "speed" "hbase-tables") (index . 1) }}
+{{- $needs := index (dict "ingest" (list "topics" "folders") "speed" (list "topics" "folders" "hbase-tables")) (index . 1) -}}
+- name: wait-for-{{ last $needs }}
   image: {{ include "common.image" (list $root $root.Values.prepare.image) }}
   imagePullPolicy: {{ include "common.pullPolicy" $root }}
-  command: {{ concat (list "python" "-m" "jobs.prepare" "wait") (include "spark.waitFor" (index . 1) | splitList " ") | toJson }}
+  command: [python, -m, jobs.prepare, wait{{ range $needs }}, --for, {{ . }}{{ end }}, --timeout, "900"]
   envFrom:
     {{- include "common.settingsEnvFrom" $root | nindent 4 }}
   securityContext:
