@@ -53,9 +53,11 @@ class Prometheus:
         return [float(series["value"][1]) for series in found]
 
     def down(self) -> dict[str, str]:
-        """The targets that are not up, and why."""
-        targets = self.ask("targets?state=active")["activeTargets"]
-        return {item["scrapePool"]: item["lastError"] for item in targets if item["health"] != "up"}
+        """The targets that are not up, and why; those that it does not know yet among them."""
+        known = {item["scrapePool"]: item for item in self.ask("targets?state=active")["activeTargets"]}
+        wanted = {item["job_name"] for item in self._targets}
+        found = {name: "not known yet" for name in wanted - set(known)}
+        return found | {name: item["lastError"] for name, item in known.items() if item["health"] != "up"}
 
     def firing(self) -> set[str]:
         """The names of the alerts that fire."""
