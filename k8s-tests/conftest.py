@@ -155,6 +155,12 @@ def delete_namespace(api: client.ApiClient, name: str = NAMESPACE) -> None:
         time.sleep(1)
 
 
+def make_room(api: client.ApiClient, namespace: str) -> None:
+    """Removes a platform of before in this namespace, and the tests' common one: two are too much for two cores."""
+    for name in (NAMESPACE, namespace):
+        delete_namespace(api, name)
+
+
 @pytest.fixture(scope="session")
 def shop(platform: Platform) -> Shop:
     return Shop(platform.release)

@@ -12,9 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import conftest
 import pytest
-from conftest import HERE, NAME, REGISTRY, Cluster, Platform, delete_namespace, exact
+from conftest import HERE, NAME, REGISTRY, Cluster, Platform, delete_namespace, exact, make_room
 from kubernetes.client import ApiException
 from release.__main__ import VALUES, install
 from rich import box
@@ -108,8 +107,7 @@ PODS: dict[str, Callable[[Platform], str]] = {
 @pytest.fixture(scope="module")
 def highly_available(cluster: Cluster, images: None, charts: Path) -> Iterator[Platform]:
     """The platform with more than one of what must not be lost, in a namespace of its own."""
-    for namespace in (conftest.NAMESPACE, NAMESPACE):  # two platforms are too much for two cores
-        delete_namespace(cluster.api, namespace)
+    make_room(cluster.api, NAMESPACE)
     began = time.monotonic()
     files = (*VALUES, HERE / "values-ha.yaml")
     release = install(cluster.access.kubeconfig, NAME, NAMESPACE, files, REGISTRY, **{"generator.rate": RATE})

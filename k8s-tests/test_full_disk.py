@@ -7,9 +7,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import conftest
 import pytest
-from conftest import NAME, REGISTRY, Cluster, Platform, delete_namespace, exact
+from conftest import NAME, REGISTRY, Cluster, Platform, delete_namespace, exact, make_room
 from kubernetes import client
 from prometheus import prometheus, until
 from release.__main__ import VALUES, install
@@ -57,8 +56,7 @@ def small_disk(cluster: Cluster) -> Iterator[Path]:
 @pytest.fixture
 def platform_on_it(cluster: Cluster, images: None, charts: Path, small_disk: Path) -> Platform:
     """The data path alone, HDFS's blocks on the small disk."""
-    for namespace in (conftest.NAMESPACE, NAMESPACE):  # two platforms are too much for two cores
-        delete_namespace(cluster.api, namespace)
+    make_room(cluster.api, NAMESPACE)
     values = {**WITHOUT, "hdfs.datanode.persistence.storageClass": CLASS, "generator.rate": 50}
     release = install(cluster.access.kubeconfig, NAME, NAMESPACE, VALUES, REGISTRY, **values)
     release.wait(f"Installing {NAME} in namespace {NAMESPACE}", 900)
