@@ -7,11 +7,11 @@ where Docker runs, else a node built from packages. ``KEEP=1`` leaves cluster an
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from cluster.provider import Access, Provider, choose
@@ -33,6 +33,19 @@ RATE = 100
 """Events/s of the generator while the platform comes up."""
 TRAFFIC_SECONDS = 20
 """For which the shop plays on after a change."""
+
+UNTIL_SECONDS = 240
+"""For which a question is asked again until its answer is good."""
+Answer = TypeVar("Answer")
+
+
+def until(ask: Callable[[], Answer], good: Callable[[Answer], bool], seconds: float = UNTIL_SECONDS) -> Answer:
+    """Asks until the answer is good."""
+    deadline = time.monotonic() + seconds
+    while not good(found := ask()):
+        assert time.monotonic() < deadline, f"after {seconds:g} s: {found}"
+        time.sleep(1)
+    return found
 
 
 def silent(name: str, state: str, detail: str) -> None:

@@ -11,11 +11,11 @@ import subprocess
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import test_alerts
 import yaml
@@ -24,9 +24,6 @@ from kubernetes import client
 from release.__main__ import VALUES
 from release.workloads import Release
 
-Answer = TypeVar("Answer")
-SECONDS = 240
-"""For which a question is asked again until its answer is good."""
 SCRAPE_SECONDS = 5
 
 
@@ -150,12 +147,3 @@ def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
             assert process.poll() is None, log.read_text()[-2000:]
             assert time.monotonic() < deadline, "Prometheus is not ready after a minute"
             time.sleep(0.5)
-
-
-def until(ask: Callable[[], Answer], good: Callable[[Answer], bool], seconds: float = SECONDS) -> Answer:
-    """Asks until the answer is good."""
-    deadline = time.monotonic() + seconds
-    while not good(found := ask()):
-        assert time.monotonic() < deadline, f"after {seconds:g} s: {found}"
-        time.sleep(3)
-    return found

@@ -7,9 +7,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from conftest import REGISTRY, Platform
+from conftest import REGISTRY, Platform, until
 from kubernetes import client
-from prometheus import Prometheus, prometheus, until
+from prometheus import Prometheus, prometheus
 from release import pods
 from shop import Shop, closed, landed, produced
 

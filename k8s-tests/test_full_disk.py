@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import NAME, REGISTRY, Cluster, Platform, delete_namespace, exact, make_room
+from conftest import NAME, REGISTRY, Cluster, Platform, delete_namespace, exact, make_room, until
 from kubernetes import client
-from prometheus import prometheus, until
+from prometheus import prometheus
 from release.__main__ import VALUES, install
 from shop import Shop
 

@@ -4,13 +4,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import NAME, RATE, REGISTRY, Platform, exact
+from conftest import NAME, RATE, REGISTRY, Platform, exact, until
 from kubernetes import client
 from release.__main__ import VALUES, install
 from release.helm import UMBRELLA, Helm, arguments
 from shop import Shop
 
 READY_SECONDS = 900
+GONE_SECONDS = 120
+"""For executors to go after their drivers, which Helm does not wait for."""
 CHANGED = {"example.com/changed": "yes"}
 """As a part's podAnnotations, replaces its pods."""
 REPLACED = {"kafka": "kafka", "hdfs.namenode": "hdfs-namenode", "hive-metastore": "hive-metastore"}
@@ -33,6 +35,11 @@ def secrets(platform: Platform) -> dict[str, dict[str, str]]:
 
 def pods(platform: Platform, component: str) -> set[str]:
     return {pod.metadata.uid for pod in platform.release.pods(component)}
+
+
+def components(platform: Platform) -> set[str]:
+    """Those of which there are pods."""
+    return {pod.metadata.labels["app.kubernetes.io/name"] for pod in platform.release.pods()}
 
 
 def apply(platform: Platform, **values: object) -> None:
@@ -89,7 +96,7 @@ def test_a_reinstallation_goes_on_with_the_kept_volumes(platform: Platform, stay
     helm = Helm(platform.cluster.access.kubeconfig)
     helm.call("uninstall", NAME, "--namespace", platform.release.namespace, "--wait", timeout=600)
     # The pods of `helm test` stay, with their logs.
-    assert {pod.metadata.labels["app.kubernetes.io/name"] for pod in platform.release.pods()} <= {"test"}
+    until(lambda: components(platform), lambda left: left <= {"test"}, GONE_SECONDS)
     assert kept == (volumes(platform), secrets(platform))
     apply(platform, **{"generator.rate": RATE})
     stays_exact()

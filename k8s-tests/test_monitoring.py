@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from conftest import Platform
-from prometheus import Prometheus, prometheus, until
+from conftest import Platform, until
+from prometheus import Prometheus, prometheus
 from shop import Shop
 
 
