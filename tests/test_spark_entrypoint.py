@@ -49,6 +49,19 @@ def test_a_driver_is_submitted_in_client_mode_and_binds_to_its_pod(programs: Pat
     assert "spark.driver.bindAddress=10.1.2.3" in words
 
 
+def test_a_driver_that_is_restarted_in_its_pod_waits_for_what_it_needs(programs: Path) -> None:
+    waiting = programs / "python"
+    waiting.write_text('#!/bin/sh\nprintf "waits: %s\\n" "$*"\nexit "${FAILS:-0}"\n')
+    waiting.chmod(0o755)
+    given = {"TMPDIR": str(programs), "WAIT_FOR": "--for topics --for folders"}
+    assert run(programs, "submit", "job.py", **given).stdout == "job.py\n"
+    again = run(programs, "submit", "job.py", **given)
+    assert again.stdout == "waits: -m jobs.prepare wait --for topics --for folders\njob.py\n"
+    failed = run(programs, "submit", "job.py", **given, FAILS="1")
+    assert failed.returncode == 1
+    assert "job.py" not in failed.stdout
+
+
 def test_an_executor_starts_with_what_its_pod_says(programs: Path) -> None:
     options = {f"SPARK_JAVA_OPT_{number}": f"-Dnumber={number} of 12" for number in range(12)}
     words = run(programs, "executor", **EXECUTOR, **options).stdout.splitlines()

@@ -1,11 +1,16 @@
-{{/* What a job waits for: (list $ name) */}}
+{{/* What a job waits for, as arguments of `jobs.prepare wait`: name */}}
+{{- define "spark.waitFor" -}}
+--timeout 900 --for topics --for folders{{ if eq . "speed" }} --for hbase-tables{{ end }}
+{{- end -}}
+
+{{/* The init container that waits for a job: (list $ name) */}}
 {{- define "spark.needs" -}}
 {{- $root := index . 0 -}}
-{{- $needs := index (dict "ingest" (list "topics" "folders") "speed" (list "topics" "folders" "hbase-tables")) (index . 1) -}}
-- name: wait-for-{{ last $needs }}
+{{- $words := include "spark.waitFor" (index . 1) | splitList " " -}}
+- name: wait-for-{{ last $words }}
   image: {{ include "common.image" (list $root $root.Values.prepare.image) }}
   imagePullPolicy: {{ include "common.pullPolicy" $root }}
-  command: [python, -m, jobs.prepare, wait{{ range $needs }}, --for, {{ . }}{{ end }}, --timeout, "900"]
+  command: {{ concat (list "python" "-m" "jobs.prepare" "wait") $words | toJson }}
   envFrom:
     {{- include "common.settingsEnvFrom" $root | nindent 4 }}
   securityContext:
