@@ -296,6 +296,17 @@ def test_spark_makes_no_network_policy_where_its_operator_may_not(charts: Path) 
             assert f"{step.replace('.', '/')}.class" in steps
 
 
+def test_a_jobs_own_settings_of_spark_win(charts: Path) -> None:
+    key, values = "spark.log.level", {"spark.jobs.ingest.conf": {"spark.log.level": "INFO"}}
+    native = {item["metadata"]["name"]: item["spec"]["template"]["spec"]["containers"][0]
+              for item in render(SIZES["kind"], **values) if item["kind"] == "Deployment"}  # fmt: skip
+    operated = {item["metadata"]["name"]: item["spec"]["sparkConf"][key]
+                for item in render((), **values) if item["kind"] == "SparkApplication"}  # fmt: skip
+    assert operated == {"lambda-spark-ingest": "INFO", "lambda-spark-speed": "WARN"}
+    for name, level in operated.items():
+        assert [word for word in native[name]["args"] if key in word] == [f"--conf={key}={level}"]
+
+
 def test_files_are_kept_as_often_as_there_are_datanodes(charts: Path) -> None:
     for datanodes, replication in ((1, 1), (2, 2), (5, 3)):
         rendered = render((STANDALONE,), **{"hdfs.datanode.replicas": datanodes})

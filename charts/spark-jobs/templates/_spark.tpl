@@ -47,13 +47,20 @@
 9404
 {{- end -}}
 
-{{/* Settings of Spark that put its metrics on its page, under names that stay the same over restarts: mapping */}}
-{{- define "spark.metrics" -}}
+{{/* Settings of Spark that every job has: mapping */}}
+{{- define "spark.defaults" -}}
+spark.ui.showConsoleProgress: "false"
+# Spark's own log, of driver and executors: hundreds of lines a batch otherwise. The jobs' own lines come in any case.
+spark.log.level: WARN
+spark.executor.syncLogLevel.enabled: "true"
+# Its metrics on its page, under names that stay the same over restarts.
 spark.ui.prometheus.enabled: "true"
 spark.sql.streaming.metricsEnabled: "true"
 spark.metrics.namespace: spark
 spark.metrics.conf.driver.sink.prometheusServlet.class: org.apache.spark.metrics.sink.PrometheusServlet
 spark.metrics.conf.driver.sink.prometheusServlet.path: /metrics/prometheus
+# Spark 4.2 would make a NetworkPolicy of its own, which its operator may not; this release's policies are stricter.
+spark.kubernetes.driver.pod.excludedFeatureSteps: org.apache.spark.deploy.k8s.features.NetworkPolicyFeatureStep
 {{- end -}}
 
 {{/* Pod spec of an executor: (list $ name) */}}
@@ -86,12 +93,13 @@ volumes:
 {{- end -}}
 
 {{/*
-Settings of Spark that both modes give a job: (list $job). Executors' shuffle files are on the executors themselves, so
-Spark has to know which of them are still needed.
+Settings of Spark that both modes give a job, those of its own `conf` over all others: job. Executors' shuffle files are
+on the executors themselves, so Spark has to know which of them are still needed.
 */}}
 {{- define "spark.conf" -}}
-{{- $job := index . 0 -}}
-{{- $conf := dict "spark.executor.memoryOverhead" $job.executorMemoryOverhead -}}
+{{- $job := . -}}
+{{- $conf := include "spark.defaults" . | fromYaml -}}
+{{- $_ := set $conf "spark.executor.memoryOverhead" $job.executorMemoryOverhead -}}
 {{- with $job.dynamicAllocation }}{{ if .enabled }}
 {{- $_ := set $conf "spark.dynamicAllocation.enabled" "true" }}
 {{- $_ := set $conf "spark.dynamicAllocation.shuffleTracking.enabled" "true" }}
