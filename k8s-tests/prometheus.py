@@ -5,7 +5,6 @@ told anew which pods there are at each question, as the Prometheus operator woul
 """
 
 import json
-import signal
 import socket
 import subprocess
 import time
@@ -13,7 +12,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +28,16 @@ SCRAPE_SECONDS = 5
 
 @dataclass
 class Prometheus:
-    """A server that listens on ``address`` and reads its configuration in ``folder``."""
+    """A server that listens on ``address``, reads its configuration in ``folder`` and scrapes for these PodMonitors."""
 
     release: Release
     folder: Path
     address: str
     monitors: list[dict[str, Any]]
-    process: subprocess.Popen[bytes]
-    _targets: list[dict[str, Any]] = field(default_factory=list)
 
     def ask(self, path: str) -> Any:
         """The data of an answer of its HTTP API."""
-        self._retarget()
+        discover(self.release, self.monitors, self.folder)
         with urllib.request.urlopen(f"http://{self.address}/api/v1/{path}", timeout=10) as answer:
             return json.load(answer)["data"]
 
@@ -51,31 +48,43 @@ class Prometheus:
 
     def down(self) -> dict[str, str]:
         """The targets that are not up, and why; those that it does not know yet among them."""
-        known = {item["scrapePool"]: item for item in self.ask("targets?state=active")["activeTargets"]}
-        wanted = {item["job_name"] for item in self._targets}
-        found = {name: "not known yet" for name in wanted - set(known)}
-        return found | {name: item["lastError"] for name, item in known.items() if item["health"] != "up"}
+        active = self.ask("targets?state=active")["activeTargets"]
+        known = {item["discoveredLabels"]["__metrics_path__"]: item for item in active}
+        wanted = {path for pods in discover(self.release, self.monitors, self.folder).values() for path in pods}
+        found = {path: "not known yet" for path in wanted - set(known)}
+        return found | {path: item["lastError"] for path, item in known.items() if item["health"] != "up"}
 
     def firing(self) -> set[str]:
         """The names of the alerts that fire."""
         return {item["labels"]["alertname"] for item in self.ask("alerts")["alerts"] if item["state"] == "firing"}
 
-    def _retarget(self) -> None:
-        found = targets(self.release, self.monitors)
-        if found != self._targets:
-            self._targets = found
-            (self.folder / "prometheus.yaml").write_text(yaml.safe_dump(configuration(found)))
-            self.process.send_signal(signal.SIGHUP)
 
-
-def targets(release: Release, monitors: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Scrape configurations of the pods that run and that the PodMonitors select."""
-    return [
-        scrape(release, monitor["metadata"]["name"], pod, endpoint)
+def endpoints(monitors: list[dict[str, Any]]) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+    """The PodMonitors' endpoints, each with its monitor, by a name that a file may have."""
+    return {
+        f"{monitor['metadata']['name']}-{number}": (monitor, endpoint)
         for monitor in monitors
-        for pod in selected(release, monitor["spec"]["selector"]["matchLabels"])
-        for endpoint in monitor["spec"]["podMetricsEndpoints"]
-    ]
+        for number, endpoint in enumerate(monitor["spec"]["podMetricsEndpoints"])
+    }
+
+
+def discover(release: Release, monitors: list[dict[str, Any]], folder: Path) -> dict[str, dict[str, str]]:
+    """Tells which pods there are, as service discovery would: for each endpoint a pod by its path on the API server."""
+    found = {}
+    for name, (monitor, endpoint) in endpoints(monitors).items():
+        pods = selected(release, monitor["spec"]["selector"]["matchLabels"])
+        found[name] = {proxy(release, pod, endpoint): pod.metadata.name for pod in pods}
+        labels = {"namespace": release.namespace, "monitor": monitor["metadata"]["name"]}
+        host = urllib.parse.urlsplit(release.api.configuration.host).netloc
+        targets = [
+            {"targets": [host], "labels": {**labels, "pod": pod, "__metrics_path__": path}}
+            for path, pod in found[name].items()
+        ]
+        # Prometheus reads while this writes: a renamed file is there whole.
+        written = folder / f"{name}.new"
+        written.write_text(json.dumps(targets))
+        written.rename(folder / f"{name}.json")
+    return found
 
 
 def selected(release: Release, labels: dict[str, str]) -> list[client.V1Pod]:
@@ -85,33 +94,35 @@ def selected(release: Release, labels: dict[str, str]) -> list[client.V1Pod]:
     return [pod for pod in pods if pod.status.phase == "Running"]
 
 
-def scrape(release: Release, monitor: str, pod: client.V1Pod, endpoint: dict[str, Any]) -> dict[str, Any]:
-    """The scrape configuration of a pod's endpoint."""
-    access = release.api.configuration
-    host = urllib.parse.urlsplit(access.host)
-    path = endpoint.get("path", "/metrics")
+def proxy(release: Release, pod: client.V1Pod, endpoint: dict[str, Any]) -> str:
+    """The path on the API server that leads to a pod's endpoint."""
     ports = {port.name: port.container_port for port in pod.spec.containers[0].ports}
     target = f"{pod.metadata.name}:{ports[endpoint['port']]}"
-    labels = {"namespace": release.namespace, "pod": pod.metadata.name, "monitor": monitor}
-    return {
-        "job_name": f"{target}{path}",
-        "scheme": host.scheme,
-        "metrics_path": f"/api/v1/namespaces/{release.namespace}/pods/{target}/proxy{path}",
-        "tls_config": {"ca_file": access.ssl_ca_cert, "cert_file": access.cert_file, "key_file": access.key_file},
-        # Hadoop and HBase give no type that Prometheus 3 knows.
-        "fallback_scrape_protocol": "PrometheusText0.0.4",
-        "static_configs": [{"targets": [host.netloc], "labels": labels}],
-        "metric_relabel_configs": endpoint.get("metricRelabelings", []),
-    }
+    return f"/api/v1/namespaces/{release.namespace}/pods/{target}/proxy{endpoint.get('path', '/metrics')}"
 
 
-def configuration(scrapes: list[dict[str, Any]]) -> dict[str, Any]:
+def configuration(release: Release, monitors: list[dict[str, Any]]) -> dict[str, Any]:
     """Prometheus' configuration file."""
-    every = f"{SCRAPE_SECONDS}s"
+    every, access = f"{SCRAPE_SECONDS}s", release.api.configuration
     return {
         "global": {"scrape_interval": every, "evaluation_interval": every},
         "rule_files": ["rules.yaml"],
-        "scrape_configs": scrapes,
+        "scrape_configs": [
+            {
+                "job_name": name,
+                "scheme": urllib.parse.urlsplit(access.host).scheme,
+                "tls_config": {
+                    "ca_file": access.ssl_ca_cert,
+                    "cert_file": access.cert_file,
+                    "key_file": access.key_file,
+                },
+                # Hadoop and HBase give no type that Prometheus 3 knows.
+                "fallback_scrape_protocol": "PrometheusText0.0.4",
+                "file_sd_configs": [{"files": [f"{name}.json"]}],
+                "metric_relabel_configs": endpoint.get("metricRelabelings", []),
+            }
+            for name, (_, endpoint) in endpoints(monitors).items()
+        ],
     }
 
 
@@ -122,7 +133,9 @@ def prometheus(release: Release, folder: Path, **alerts: int) -> Iterator[Promet
     manifests = test_alerts.render(VALUES, release.namespace, **values)
     (rule,) = [item for item in manifests if item["kind"] == "PrometheusRule"]
     (folder / "rules.yaml").write_text(yaml.safe_dump(rule["spec"]))
-    (folder / "prometheus.yaml").write_text(yaml.safe_dump(configuration([])))
+    monitors = [item for item in manifests if item["kind"] == "PodMonitor"]
+    (folder / "prometheus.yaml").write_text(yaml.safe_dump(configuration(release, monitors)))
+    discover(release, monitors, folder)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
     command = [tool("prometheus"), f"--config.file={folder}/prometheus.yaml", f"--storage.tsdb.path={folder}/data"]
@@ -130,8 +143,7 @@ def prometheus(release: Release, folder: Path, **alerts: int) -> Iterator[Promet
         process = subprocess.Popen([*command, f"--web.listen-address={address}"], stderr=log)
         try:
             _wait(process, address, folder / "log")
-            monitors = [item for item in manifests if item["kind"] == "PodMonitor"]
-            yield Prometheus(release, folder, address, monitors, process)
+            yield Prometheus(release, folder, address, monitors)
         finally:
             process.terminate()
             process.wait(30)
