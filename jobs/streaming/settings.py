@@ -132,7 +132,7 @@ def spark_session(app_name: str, settings: Settings) -> SparkSession:
     """The session: ``--master``, jars and sizes come from spark-submit, spark-defaults or ``PYSPARK_SUBMIT_ARGS``."""
     os.environ.setdefault("HADOOP_USER_NAME", settings.hdfs_user)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    return (
+    session = (
         SparkSession.builder.appName(app_name)
         .config("spark.hadoop.fs.defaultFS", settings.hdfs_uri)
         # HDFS waits 400 ms by default before it asks again whether a file's last block is reported, longer than the
@@ -148,6 +148,9 @@ def spark_session(app_name: str, settings: Settings) -> SparkSession:
         )
         .getOrCreate()
     )
+    # `spark.log.level` alone is the driver's; set here, it goes to the executors (spark.executor.syncLogLevel.enabled).
+    session.sparkContext.setLogLevel(session.conf.get("spark.log.level", None) or "WARN")
+    return session
 
 
 def kafka_stream(spark: SparkSession, settings: Settings, topics: list[str], max_offsets: int) -> DataFrame:
