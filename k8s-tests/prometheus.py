@@ -134,16 +134,23 @@ def prometheus(release: Release, folder: Path, **alerts: int) -> Iterator[Promet
     (rule,) = [item for item in manifests if item["kind"] == "PrometheusRule"]
     (folder / "rules.yaml").write_text(yaml.safe_dump(rule["spec"]))
     monitors = [item for item in manifests if item["kind"] == "PodMonitor"]
-    (folder / "prometheus.yaml").write_text(yaml.safe_dump(configuration(release, monitors)))
     discover(release, monitors, folder)
+    with serving(folder, configuration(release, monitors)) as address:
+        yield Prometheus(release, folder, address, monitors)
+
+
+@contextmanager
+def serving(folder: Path, configuration: dict[str, Any], *flags: str) -> Iterator[str]:
+    """The address of a server that runs with this configuration and keeps its data in ``folder``."""
+    (folder / "prometheus.yaml").write_text(yaml.safe_dump(configuration))
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
     command = [tool("prometheus"), f"--config.file={folder}/prometheus.yaml", f"--storage.tsdb.path={folder}/data"]
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([*command, f"--web.listen-address={address}"], stderr=log)
+        process = subprocess.Popen([*command, f"--web.listen-address={address}", *flags], stderr=log)
         try:
             _wait(process, address, folder / "log")
-            yield Prometheus(release, folder, address, monitors)
+            yield address
         finally:
             process.terminate()
             process.wait(30)

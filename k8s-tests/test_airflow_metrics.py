@@ -1,0 +1,48 @@
+"""Airflow, with what the chart tells it, pushes its metrics to a real Prometheus. No cluster is asked."""
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+from prometheus import serving
+from release.__main__ import VALUES
+from test_charts import render
+
+from local import airflow
+
+PARSED = "airflow_dag_processing_processes"
+
+
+def told(endpoint: str) -> dict[str, str]:
+    """What the scheduler's container is told about metrics."""
+    (scheduler,) = [
+        item["spec"]["template"]["spec"]["containers"][0]
+        for item in render(VALUES, **{"airflow.metrics.otlpEndpoint": endpoint})
+        if item["metadata"]["name"] == "lambda-airflow-scheduler" and item["kind"] == "StatefulSet"
+    ]
+    found = {item["name"]: item.get("value", "") for item in scheduler["env"]}
+    return {name: value for name, value in found.items() if "OTEL" in name}
+
+
+def names(address: str) -> list[str]:
+    """Of all metrics that the server knows."""
+    with urllib.request.urlopen(f"http://{address}/api/v1/label/__name__/values", timeout=10) as answer:
+        found: list[str] = json.load(answer)["data"]
+    return found
+
+
+def test_airflow_pushes_what_it_counts(charts: Path, tmp_path: Path) -> None:
+    server, home = tmp_path / "prometheus", tmp_path / "airflow"
+    server.mkdir()
+    environment = {**os.environ, **airflow.environment(home)}
+    airflow.migrate(environment)
+    parse = [sys.executable, "-m", "airflow", "dag-processor", "--num-runs", "1"]
+    with serving(server, {}, "--web.enable-otlp-receiver") as address:
+        subprocess.run(parse, env=environment, check=True, timeout=300)
+        assert PARSED not in names(address)
+        endpoint = f"http://{address}/api/v1/otlp/v1/metrics"
+        subprocess.run(parse, env={**environment, **told(endpoint)}, check=True, timeout=300)
+        assert PARSED in names(address)
