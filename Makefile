@@ -44,7 +44,7 @@ test: lint ## Style, types and all tests; ARGS go to pytest
 test-k8s: env ## The tests on a cluster alone: KUBECONFIG's, kind, or a node of packages; KEEP=1 leaves it
 	@$(PYTHON) -m pytest k8s-tests $(ARGS)
 
-test-faults: env ## Delete a pod of each kind under load, and print how long each took to recover (an hour)
+test-faults: env ## Delete a pod of each kind under load, and print how long each took to recover (40 minutes)
 	@$(PYTHON) -m pytest -s -m faults k8s-tests $(ARGS)
 
 images: env ## Build the container images; ARGS=--push=REGISTRY pushes them

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import pytest
 from cluster.provider import Access, Provider, choose
 from kubernetes import client
+from kubernetes.stream import stream
 from release import pods
 from release.__main__ import VALUES, install
 from release.helm import build_dependencies
@@ -166,6 +167,18 @@ def delete_namespace(api: client.ApiClient, name: str = NAMESPACE) -> None:
         if core.read_namespace(name).status.phase == "Active":
             core.delete_namespace(name)
         time.sleep(1)
+
+
+def kill_java(release: Release, pod: str) -> None:
+    """Kills the JVM in a pod's first container, as the kernel does when memory is short."""
+    stream(
+        release.core.connect_get_namespaced_pod_exec,
+        pod,
+        release.namespace,
+        command=["pkill", "-KILL", "java"],
+        stdout=True,
+        stderr=True,
+    )
 
 
 def make_room(api: client.ApiClient, namespace: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import HERE, NAME, REGISTRY, Cluster, Platform, delete_namespace, exact, make_room
+from conftest import HERE, NAME, REGISTRY, Cluster, Platform, delete_namespace, exact, kill_java, make_room, until
 from kubernetes.client import ApiException
 from release.__main__ import VALUES, install
 from rich import box
@@ -149,6 +149,19 @@ def test_a_deleted_pod_is_recovered_from(highly_available: Platform, times: dict
     began = time.monotonic()
     platform.release.core.delete_namespaced_pod(pod, platform.release.namespace, grace_period_seconds=0)
     times[name] = recovery(platform, began)
+
+
+@pytest.mark.parametrize("job", ["ingest", "speed"])
+def test_a_killed_driver_is_restarted_in_its_pod(highly_available: Platform, times: dict[str, float], job: str) -> None:
+    """No init container runs again: the driver's own container waits for the servers."""
+    release, name = highly_available.release, f"spark-{job}"
+    pod = any_pod(name)(highly_available)
+    before, began = release.restarts().get(f"{pod}/driver", 0), time.monotonic()
+    kill_java(release, pod)
+    until(lambda: release.restarts().get(f"{pod}/driver", 0), lambda restarts: restarts > before)
+    times[f"{name}, driver's JVM killed"] = recovery(highly_available, began)
+    log = release.core.read_namespaced_pod_log(pod, release.namespace, container="driver")
+    assert '"part": "folders", "event": "there"' in log
 
 
 def test_the_standby_takes_over_from_a_namenode_that_stays_away(

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import HERE, NAME, REGISTRY, Cluster, Platform, delete_namespace
+from conftest import HERE, NAME, REGISTRY, Cluster, Platform, delete_namespace, kill_java
 from kubernetes import client
-from kubernetes.stream import stream
 from release.__main__ import install
 from release.dev import Change, restart
 from release.helm import UMBRELLA, Helm
@@ -173,14 +172,7 @@ def test_a_deleted_driver_comes_back(operated: Platform, times: dict[str, float]
 @pytest.mark.parametrize("job", JOBS)
 def test_a_killed_driver_comes_back(operated: Platform, times: dict[str, float], job: str) -> None:
     old, began = driver(operated, job), time.monotonic()
-    stream(
-        operated.release.core.connect_get_namespaced_pod_exec,
-        old.metadata.name,
-        NAMESPACE,
-        command=["pkill", "-KILL", "java"],
-        stdout=True,
-        stderr=True,
-    )
+    kill_java(operated.release, old.metadata.name)
     times[f"{job}: driver killed"] = recovery(operated, job, old, began)
 
 
