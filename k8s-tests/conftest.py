@@ -60,6 +60,13 @@ def pytest_report_header() -> str:
         return f"cluster: none, its tests are skipped: {error}"
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints the figures that tests have recorded; their limits are not asserted, since machines differ."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{name}: {value}")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Building images and a node for the first time takes longer than a test may otherwise."""
     for item in items:

@@ -1,8 +1,7 @@
 """What goes wrong outside the platform's own pods: clocks, and a broker that is away for two minutes."""
 
-import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -82,7 +81,11 @@ def test_a_clock_an_hour_behind_makes_late_events_that_are_all_there(
 
 
 def test_a_broker_that_is_away_for_two_minutes_loses_nothing(
-    platform: Platform, seeing: Prometheus, shop: Shop, ledger: dict[str, Any]
+    platform: Platform,
+    seeing: Prometheus,
+    shop: Shop,
+    ledger: dict[str, Any],
+    record_property: Callable[[str, object], None],
 ) -> None:
     before = platform.count(ledger)
     already = len(shop.ledgers)
@@ -96,7 +99,7 @@ def test_a_broker_that_is_away_for_two_minutes_loses_nothing(
     apps.patch_namespaced_stateful_set_scale(brokers, platform.release.namespace, {"spec": {"replicas": 1}})
     began = time.monotonic()
     platform.release.wait("Waiting for all of it", 600)
-    print(json.dumps({"all ready again after the broker's return, s": round(time.monotonic() - began)}))
+    record_property("a broker's return, s until all is ready", round(time.monotonic() - began))
     until(seeing.firing, lambda alerts: not {"KafkaAbsent", "StreamAbsent"} & alerts)
     time.sleep(PLAY_SECONDS)
     shop.scale(0)

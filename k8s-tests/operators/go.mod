@@ -4,6 +4,6 @@ go 1.26.0
 
 require (
 	github.com/kedacore/keda/v2 v2.21.0
-	github.com/kubeflow/spark-operator/v2 v2.4.0
+	github.com/kubeflow/spark-operator/v2 v2.5.2
 	github.com/prometheus-operator/prometheus-operator v0.85.0
 )

@@ -32,7 +32,7 @@ STRIMZI = Operator(
 SPARK = Operator(
     name="spark-operator",
     chart="spark-operator",
-    version="2.4.0",
+    version="2.5.2",
     watched="spark.jobNamespaces",
     source=("--repo", "https://kubeflow.github.io/spark-operator"),
 )
