@@ -38,6 +38,9 @@ class Prometheus:
     def ask(self, path: str) -> Any:
         """The data of an answer of its HTTP API."""
         discover(self.release, self.monitors, self.folder)
+        return self._get(path)
+
+    def _get(self, path: str) -> Any:
         with urllib.request.urlopen(f"http://{self.address}/api/v1/{path}", timeout=10) as answer:
             return json.load(answer)["data"]
 
@@ -48,9 +51,9 @@ class Prometheus:
 
     def down(self) -> dict[str, str]:
         """The targets that are not up, and why; those that it does not know yet among them."""
-        active = self.ask("targets?state=active")["activeTargets"]
-        known = {item["discoveredLabels"]["__metrics_path__"]: item for item in active}
         wanted = {path for pods in discover(self.release, self.monitors, self.folder).values() for path in pods}
+        active = self._get("targets?state=active")["activeTargets"]
+        known = {item["discoveredLabels"]["__metrics_path__"]: item for item in active}
         found = {path: "not known yet" for path in wanted - set(known)}
         return found | {path: item["lastError"] for path, item in known.items() if item["health"] != "up"}
 
