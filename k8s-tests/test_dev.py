@@ -137,6 +137,18 @@ def test_only_what_imports_a_file_is_restarted(file: str, restarted: set[str]) -
     assert found == restarted
 
 
+def test_ctrl_c_while_a_change_is_handled_ends_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    handled = []
+
+    def interrupted(change: dev.Change) -> None:
+        handled.append(change.images)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(dev, "watch", lambda *folders, **options: iter([{(1, str(ROOT / JOB))}] * 2))
+    dev.changes(dev.digests() | {"spark": "before"}, interrupted)
+    assert handled == [("spark",)]
+
+
 def test_a_change_names_its_images_and_charts() -> None:
     known = dev.digests()
     chart = dev.CHARTS / "kafka" / "values.yaml"

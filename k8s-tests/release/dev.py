@@ -6,6 +6,7 @@ Task pods and executors are not restarted here: the next task takes the new imag
 import ast
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -48,10 +49,12 @@ def changes(known: dict[str, str], handle: Callable[[Change], None]) -> None:
     ``known`` are the :func:`digests` of what the cluster runs.
     """
     folders = [ROOT / name for name in WATCHED]
-    for saved in watch(*folders, debounce=DEBOUNCE_MS, step=DEBOUNCE_MS // 3, raise_interrupt=False):
-        change, known = compare({Path(file) for _, file in saved}, known)
-        if change.images or change.charts:
-            handle(change)
+    # Ctrl-C may come while it watches and while a change is handled.
+    with suppress(KeyboardInterrupt):
+        for saved in watch(*folders, debounce=DEBOUNCE_MS, step=DEBOUNCE_MS // 3):
+            change, known = compare({Path(file) for _, file in saved}, known)
+            if change.images or change.charts:
+                handle(change)
 
 
 def digests() -> dict[str, str]:
