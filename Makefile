@@ -17,7 +17,7 @@ UV := $(CACHE)/uv-$(call hash,local/uv.txt)
 MARKER := .complete
 PYTHON := $(VENV)/bin/python
 
-export PYTHONPATH := $(CURDIR):$(CURDIR)/k8s-tests
+export PYTHONPATH := $(CURDIR)
 
 .PHONY: help env install demo test test-k8s test-faults lint bench bench-k8s images up dev operators down status charts schemas local-up local-down local-status local-env sql lock clean
 
@@ -33,10 +33,11 @@ install: env ## Fetch the servers' jars as well
 demo: env ## Run the whole pipeline on real servers and report; KEEP=1 leaves them running
 	@$(PYTHON) -m local.demo $(ARGS)
 
-lint: env ## Style and types
+lint: env ## Style, types, and who imports whom
 	@$(VENV)/bin/ruff check
 	@$(VENV)/bin/ruff format --check
 	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports --no-logo
 
 test: lint ## Style, types and all tests; ARGS go to pytest
 	@$(PYTHON) -m pytest $(ARGS)
@@ -51,25 +52,25 @@ images: env ## Build the container images; ARGS=--push=REGISTRY pushes them
 	@$(PYTHON) -m images build $(ARGS)
 
 up: env ## The platform on a cluster: KUBECONFIG's (with REGISTRY), kind, or a node of packages
-	@$(PYTHON) -m release up $(ARGS)
+	@$(PYTHON) -m deploy up $(ARGS)
 
 dev: env ## Run on the cluster what is saved, until Ctrl-C; starts the platform as `up` does where it is not up
-	@$(PYTHON) -m release dev $(ARGS)
+	@$(PYTHON) -m deploy dev $(ARGS)
 
 operators: env ## Install the operators of Strimzi and Spark on the cluster of KUBECONFIG; needs the internet
-	@$(PYTHON) -m release operators $(ARGS)
+	@$(PYTHON) -m deploy operators $(ARGS)
 
 down: env ## Uninstall it, and end the cluster that `up` started
-	@$(PYTHON) -m release down $(ARGS)
+	@$(PYTHON) -m deploy down $(ARGS)
 
 status: env ## What runs on the cluster, and the addresses
-	@$(PYTHON) -m release status
+	@$(PYTHON) -m deploy status
 
 charts: env ## Pack the charts' dependencies, for a `helm install` by hand
-	@$(PYTHON) -m release dependencies
+	@$(PYTHON) -m deploy dependencies
 
 schemas: env ## Write the charts' values.schema.json from their values.yaml
-	@$(PYTHON) -m release schemas
+	@$(PYTHON) -m deploy schemas
 
 bench: env ## Measure; results under build/bench
 	@$(PYTHON) -m bench $(ARGS)

@@ -5,7 +5,8 @@ import sys
 
 import click
 
-from contracts.command import CommandError, run
+from contracts.command import run
+from contracts.errors import Failed
 
 ALL = {
     "generator": ["bench.generator"],
@@ -24,7 +25,7 @@ def main(names: tuple[str, ...]) -> None:
     """Measure all, or the named: generator, ingest, speed, speed-with-ingest, demo, kubernetes, kubernetes-ingest."""
     for name in names or ALL:
         if code := subprocess.run([sys.executable, "-m", *ALL[name]]).returncode:
-            raise CommandError(f"the benchmark {name} ended with exit code {code}")
+            raise Failed(f"the benchmark {name} ended with exit code {code}")
 
 
 if __name__ == "__main__":

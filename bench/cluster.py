@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-from cluster.provider import Access, Provider, choose
-from release import pods
-from release.__main__ import VALUES, install
-from release.workloads import Release
 
-from contracts.command import CommandError
+from contracts.errors import Mistake
+from deploy import pods
+from deploy.clusters.choice import choose
+from deploy.clusters.provider import Access, Provider
+from deploy.install import VALUES, install
+from deploy.workloads import Release
 from images.builder import IMAGES, build, image_name
 
 NAMESPACE = "ecommerce-bench"
@@ -63,7 +64,7 @@ def target() -> Iterator[Target]:
     click.echo(provider.describe(), err=True)
     registry = os.environ.get("REGISTRY")
     if provider.name == "existing" and not registry:
-        raise CommandError("an existing cluster pulls its images: `make images ARGS=--push=…` first, then set REGISTRY")
+        raise Mistake("an existing cluster pulls its images: `make images ARGS=--push=…` first, then set REGISTRY")
     running = provider.access() is not None
     cluster = Target(provider, provider.up(quiet), registry)
     if not registry:

@@ -7,7 +7,8 @@ import sys
 import click
 
 from bench.measure import Memory, report
-from contracts.command import CommandError, run
+from contracts.command import run
+from contracts.errors import Failed
 from local import demo
 from local.site import ROOT
 from local.stack import Stack
@@ -28,7 +29,7 @@ def main() -> None:
         except subprocess.TimeoutExpired:
             continue
     if process.returncode:
-        raise CommandError(f"the demo ended with exit code {process.returncode}")
+        raise Failed(f"the demo ended with exit code {process.returncode}")
     seconds = json.loads((demo.FOLDER / "summary.json").read_text())["seconds"]
     report(
         "demo",

@@ -19,7 +19,8 @@ import click
 import numpy as np
 
 from bench.measure import fresh_stack, report
-from contracts.command import CommandError, run
+from contracts.command import run
+from contracts.errors import Failed
 from contracts.settings import Settings
 from generator.config import ONE_DAY, Config, Imperfections, Share
 from generator.ledger import Ledger
@@ -91,7 +92,7 @@ def main(events: int, rounds: int) -> None:
                 process.start()
                 process.join()
                 if process.exitcode:
-                    raise CommandError(f"the {name} run failed")
+                    raise Failed(f"the {name} run failed")
                 runs[name].append(results.get())
     median = {
         name: {key: statistics.median(figures[key] for figures in taken) for key in taken[0]}

@@ -15,10 +15,11 @@ from typing import Any
 import click
 
 from bench.measure import Memory, fresh_stack, report
+from clients import hdfs as files
 from contracts import paths
-from contracts.command import CommandError, run
+from contracts.command import run
+from contracts.errors import BrokenPromise, Failed
 from jobs import audit
-from jobs import hdfs as files
 from local.jobs import environment
 from local.site import ROOT
 from local.stack import Stack
@@ -43,7 +44,7 @@ def drain(stack: Stack, *command: str) -> dict[str, float]:
             entry: dict[str, Any] = json.loads(line)
             times.setdefault(entry["event"], datetime.fromisoformat(entry["timestamp"]))
     if process.wait():
-        raise CommandError(f"{command[0]} ended with exit code {process.returncode}")
+        raise Failed(f"{command[0]} ended with exit code {process.returncode}")
     seconds = (times["stopped"] - times["started"]).total_seconds()
     return {"seconds": seconds, "bytes": memory.stop()}
 
@@ -84,7 +85,7 @@ def main(events: int, rounds: int) -> None:
             memory = max(memory, mine["bytes"])
             landed = audit.landed(settings, "clicks")
             if landed.rows != landed.distinct:
-                raise CommandError(f"{landed.rows} rows for {landed.distinct} clicks")
+                raise BrokenPromise(f"{landed.rows} rows for {landed.distinct} clicks")
         best = [ours / theirs for ours, theirs in zip(rates["ingest"], rates["sink"], strict=True)]
         report(
             "ingest",

@@ -8,30 +8,22 @@ resident pages alone. https://kubernetes.io/docs/reference/instrumentation/node-
 
 import json
 import time
+from pathlib import Path
 
 import click
-from release.workloads import Release
 
 from bench.cluster import READY_SECONDS, target
 from bench.measure import report
 from contracts.command import run
-from local.site import ROOT
+from deploy import pods
+from deploy.helm import UMBRELLA
+from deploy.workloads import Release
 
 FIRST_ROW_LIMIT_SECONDS = 480
 MEMORY_LIMIT_MIB = 12 * 1024
 HA_LIMIT_MIB = 2560
-HIGHLY_AVAILABLE = ROOT / "k8s-tests" / "values-ha.yaml"
+HIGHLY_AVAILABLE = UMBRELLA / "ci" / "values-ha.yaml"
 WATCH_SECONDS = 180
-# Ends when the speed layer answers with revenue.
-FIRST_ROW = """
-import json, subprocess, sys, time
-ask = [sys.executable, "-m", "jobs.serving", "revenue", "--last", "60m", "--json"]
-while True:
-    done = subprocess.run(ask, capture_output=True, text=True)
-    if not done.returncode and float(json.loads(done.stdout)["revenue"]) > 0:
-        break
-    time.sleep(1)
-"""
 
 
 def memory(release: Release) -> tuple[int, int]:
@@ -64,7 +56,7 @@ def main(seconds: int) -> None:
     with target() as cluster:
         began = time.monotonic()
         release = cluster.install()
-        cluster.run("tasks", ["python", "-c", FIRST_ROW])
+        cluster.run("tasks", pods.program(Path(__file__).with_name("first_row.py")))
         first_row = time.monotonic() - began
         release.wait("Waiting for all of it", READY_SECONDS)
         ready = time.monotonic() - began

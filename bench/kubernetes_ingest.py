@@ -11,24 +11,17 @@ from datetime import datetime
 
 import click
 from kubernetes.client import ApiException
-from release.workloads import Release
 
 from bench.cluster import READY_SECONDS, Target, target
 from bench.ingest import MAX_OFFSETS, drain, fill, play
 from bench.measure import fresh_stack, report
-from contracts.command import CommandError, run
+from contracts.command import run
+from contracts.errors import BrokenPromise, Failed, NotReady
+from deploy.workloads import Release
 from jobs import audit
 
 OTHERS = ("zookeeper", "hbase", "hive-metastore", "sql", "generator", "airflow")
 """Parts of the umbrella chart that ingest does not need."""
-COUNT = """
-import msgspec
-from contracts.settings import Settings
-from jobs import audit
-settings = Settings.from_environment()
-print(msgspec.json.encode({"records": sum(audit.end_offsets(settings).values()),
-                           "clicks": audit.landed(settings, "clicks")}).decode())
-"""
 
 
 def local(events: int) -> float:
@@ -40,7 +33,7 @@ def local(events: int) -> float:
 
 
 def on_cluster(cluster: Target, events: int) -> float:
-    """Records/s of the streaming job of the chart. Raises ``CommandError`` when a click landed twice."""
+    """Records/s of the streaming job of the chart. Raises :class:`PlatformError` when a click landed twice."""
     without = {f"{part}.enabled": False for part in OTHERS}
     cluster.install({**without, "spark.enabled": False}).wait("Kafka and HDFS", READY_SECONDS)
     cluster.run("generator", ["python", *play(events)])
@@ -53,9 +46,10 @@ def on_cluster(cluster: Target, events: int) -> float:
     }
     release = cluster.install({**without, **job})
     seconds = duration(release)
-    counted = json.loads(cluster.run("tasks", ["python", "-c", COUNT]).splitlines()[-1])
-    if counted["clicks"]["rows"] != counted["clicks"]["distinct"]:
-        raise CommandError(f"{counted['clicks']['rows']} rows for {counted['clicks']['distinct']} clicks")
+    counted = json.loads(cluster.run("tasks", ["python", "-m", "jobs.audit"]))
+    clicks = counted["landed"]["clicks"]
+    if clicks["rows"] != clicks["distinct"]:
+        raise BrokenPromise(f"{clicks['rows']} rows for {clicks['distinct']} clicks")
     return float(counted["records"] / seconds)
 
 
@@ -70,15 +64,15 @@ def duration(release: Release) -> float:
             )
             log = answer.data.decode()
             if "Lost executor" in log:
-                raise CommandError("an executor of spark-ingest was lost on the way: is its memory too small?")
+                raise Failed("an executor of spark-ingest was lost on the way: is its memory too small?")
             entries = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
             times = {entry["event"]: datetime.fromisoformat(entry["timestamp"]) for entry in entries}
             return (times["stopped"] - times["started"]).total_seconds()
         except (ApiException, ValueError):  # its container has not started yet
             time.sleep(1)
         except KeyError as error:
-            raise CommandError(f"the driver of spark-ingest ended without the log line {error}") from error
-    raise CommandError(f"spark-ingest has not drained its topics after {READY_SECONDS} s")
+            raise NotReady(f"the driver of spark-ingest ended without the log line {error}") from error
+    raise NotReady(f"spark-ingest has not drained its topics after {READY_SECONDS} s")
 
 
 @click.command()

@@ -10,18 +10,17 @@ from typing import Any, Final
 import click
 import psutil
 
-from local.ports import OFFSET_VARIABLE, Ports
+from local.ports import Ports
 from local.site import ROOT
 from local.stack import Stack
 
 REPORTS: Final = ROOT / "build" / "bench"
-PORT_OFFSET: Final = "11000"
 
 
 @contextmanager
 def fresh_stack(only: set[str] | None = None) -> Iterator[Stack]:
     """Servers without data, on ports of their own; stopped at the end."""
-    stack = Stack(REPORTS / "stack", Ports.from_environment({OFFSET_VARIABLE: PORT_OFFSET}))
+    stack = Stack(REPORTS / "stack", Ports.free())
     stack.down(wipe=True)
     stack.up(only)
     try:

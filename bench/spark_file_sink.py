@@ -8,11 +8,11 @@ import click
 import structlog
 from pyspark.sql.functions import col, date_format, from_json
 
+from clients.kafka import KAFKA_SETTINGS
 from contracts.command import run, with_settings
 from contracts.events import CLICKS
-from contracts.kafka import KAFKA_SETTINGS
+from contracts.hive import event_columns, spark_schema
 from contracts.settings import Settings
-from contracts.tables import event_columns, spark_schema
 from jobs.streaming.settings import kafka_stream, spark_session
 
 log = structlog.get_logger()

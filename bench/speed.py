@@ -18,11 +18,14 @@ import numpy as np
 from confluent_kafka import Producer
 
 from bench.measure import Memory, fresh_stack, report
-from contracts import paths, tables
+from clients import hbase
+from contracts import paths
 from contracts.catalog import PRODUCT_CATEGORY
-from contracts.command import CommandError, run
+from contracts.command import run
+from contracts.errors import NotReady
 from contracts.events import CLICKS, PURCHASES, timestamp
-from jobs import audit, hbase
+from contracts.hbase import USER_PROFILES
+from jobs import audit
 from local.jobs import environment
 from local.site import ROOT
 from local.stack import Stack
@@ -45,7 +48,7 @@ def probe(number: int, moment: datetime) -> tuple[str, str, bytes]:
 def latencies(stack: Stack, seconds: float, each: float) -> tuple[list[float], list[float]]:
     """Seconds until each probe was readable, and the seconds that the rounds of reading took."""
     producer = Producer({"bootstrap.servers": stack.settings().kafka_bootstrap, "linger.ms": 0})
-    table = hbase.connect(stack.settings()).table(tables.USER_PROFILES.name)
+    table = hbase.connect(stack.settings()).table(USER_PROFILES.name)
     sent: dict[bytes, float] = {}
     found: list[float] = []
     rounds: list[float] = []
@@ -66,7 +69,7 @@ def latencies(stack: Stack, seconds: float, each: float) -> tuple[list[float], l
         found += [read - sent.pop(key) for key in present]
         time.sleep(0.01)
     if sent:
-        raise CommandError(f"{len(sent)} probes were not in HBase 60 s after the last was sent")
+        raise NotReady(f"{len(sent)} probes were not in HBase 60 s after the last was sent")
     return found, rounds
 
 

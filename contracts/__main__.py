@@ -6,7 +6,8 @@ import click
 
 from contracts import paths
 from contracts.events import STREAMS
-from contracts.tables import HBASE_TABLES, MARTS, RAW, Column
+from contracts.hbase import HBASE_TABLES
+from contracts.hive import MARTS, RAW, Column
 from contracts.topics import TOPICS
 
 

@@ -1,60 +1,70 @@
 """What every entry point shares: settings as flags, structured log lines, errors of one sentence.
 
-A command is a ``click`` command run through :func:`run`. A user's mistake or a server that cannot be reached is raised
-as :class:`CommandError` and ends the process with exit code 1 and one line on stderr.
+A command is a ``click`` command run through :func:`run`. Every error of ``contracts.errors`` ends the process with the
+exit code of its kind and one line on stderr.
 """
 
 import logging
-import os
 import sys
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
+from functools import wraps
 from typing import Any
 
 import click
 import structlog
 
-from contracts.settings import Settings, variable
+from contracts.errors import PlatformError
+from contracts.settings import PREFIX, Dataclass, Settings, variable
+
+HELP = {"help_option_names": ["-h", "--help"]}
+"""Context settings of groups of commands."""
+Command = Callable[..., Any]
 
 
-class CommandError(click.ClickException):
-    """One clear sentence: what failed, with what value, what to do. Ends the process with exit code 1."""
+def options(
+    kind: type[Dataclass], parameter: str, names: tuple[str, ...] = (), prefix: str = PREFIX, **defaults: Any
+) -> Callable[[Command], Command]:
+    """Adds a flag for each field of a settings type (those of ``names``, or all) and passes an object of it.
 
-    def show(self, file: Any = None) -> None:
-        click.echo(f"error: {self.format_message()}", err=True)
-
-
-def with_settings(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Adds a flag for each named field of ``Settings`` and passes the result to the command as ``settings``.
-
-    ``with_settings("kafka_bootstrap")`` adds ``--kafka-bootstrap``, which also reads ``ECOMMERCE_KAFKA_BOOTSTRAP``.
+    ``kafka_bootstrap`` becomes ``--kafka-bootstrap``, which also reads ``<prefix>KAFKA_BOOTSTRAP``; fields that are
+    not named keep what ``kind.from_environment`` has, or their defaults. ``defaults`` stand in for the type's own.
+    Raises ``ValueError`` for a name that the type lacks.
     """
-    chosen = [item for item in fields(Settings) if item.name in names]
-    if len(chosen) != len(names):
-        raise ValueError(f"unknown setting among {names}; known are {[item.name for item in fields(Settings)]}")
+    known = {item.name: item for item in fields(kind)}
+    if unknown := set(names) - set(known):
+        raise ValueError(f"{kind.__name__} has no setting {unknown}; it has {list(known)}")
+    chosen = [item for item in known.values() if not names or item.name in names]
 
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        def command(**kwargs: Any) -> Any:
-            given = {item.name: kwargs.pop(item.name) for item in chosen}
-            environment = {**os.environ, **{variable(name): str(value) for name, value in given.items()}}
-            return function(settings=Settings.from_environment(environment), **kwargs)
+    def decorate(function: Command) -> Command:
+        @wraps(function)
+        def command(**arguments: Any) -> Any:
+            given = {item.name: arguments.pop(item.name) for item in chosen}
+            base = kind.from_environment() if len(chosen) < len(known) and hasattr(kind, "from_environment") else None
+            return function(**arguments, **{parameter: replace(base, **given) if base else kind(**given)})
 
-        command.__name__, command.__doc__ = function.__name__, function.__doc__
-        command.__click_params__ = list(getattr(function, "__click_params__", []))  # type: ignore[attr-defined]
         for item in reversed(chosen):
+            default = defaults.get(item.name, item.default)
+            flag = "--" + item.name.replace("_", "-")
             command = click.option(
-                "--" + item.name.replace("_", "-"),
+                flag,
                 item.name,
-                envvar=variable(item.name),
-                default=item.default,
-                type=int if item.type in (int, "int") else str,
-                show_default=True,
+                envvar=item.metadata["variable"] or variable(item.name, prefix),
+                default=default,
+                type=item.metadata["kind"] or type(default),
+                is_flag=default is False,
+                show_default=default is not False,
                 show_envvar=True,
                 help=item.metadata["help"],
             )(command)
         return command
 
     return decorate
+
+
+def with_settings(*names: str) -> Callable[[Command], Command]:
+    """Adds a flag for each named field of ``Settings`` and passes the result to the command as ``settings``."""
+    return options(Settings, "settings", names)
 
 
 def configure_logging(level: int = logging.INFO) -> None:
@@ -73,11 +83,16 @@ def configure_logging(level: int = logging.INFO) -> None:
     )
 
 
+def show(error: PlatformError) -> None:
+    """Prints an error as it ends a command: one sentence on stderr."""
+    click.echo(f"error: {error}", err=True)
+
+
 def run(command: click.Command) -> None:
-    """Runs a command as the program: logging configured, ``ValueError`` of settings as one sentence."""
+    """Runs a command as the program: logging configured, errors as one sentence and an exit code."""
     configure_logging()
     try:
         command()
-    except ValueError as error:
-        CommandError(str(error)).show()
-        sys.exit(1)
+    except PlatformError as error:
+        show(error)
+        sys.exit(error.exit_code)

@@ -91,6 +91,20 @@ class Purchase(Event, kw_only=True, gc=False):
         return product_problem(self.product_id, self.category)
 
 
+class Alert(msgspec.Struct):
+    """A product's stock in a warehouse fell to its critical threshold or below; ``event_time`` as in the event.
+
+    The value of a record in the alerts topic and of a row in HBase's ``stock_alerts``.
+    """
+
+    event_id: str
+    event_time: str
+    product_id: str
+    warehouse: str
+    stock_level: int
+    critical_threshold: int
+
+
 class StockChange(Event, kw_only=True, gc=False):
     """A change of a product's stock in a warehouse. Keyed by ``product_id``."""
 
@@ -108,9 +122,28 @@ class StockChange(Event, kw_only=True, gc=False):
 
     def is_critical(self) -> bool:
         """Whether this very change took the stock from above its critical threshold to it or below."""
-        return self.stock_level <= self.critical_threshold < self.stock_level - self.change
+        before = self.stock_level - self.change
+        return critical(self.stock_level, self.critical_threshold) and not critical(before, self.critical_threshold)
+
+    def alert(self) -> Alert:
+        """What is raised when it is critical."""
+        return Alert(
+            self.event_id,
+            timestamp(self.event_time),
+            self.product_id,
+            self.warehouse,
+            self.stock_level,
+            self.critical_threshold,
+        )
 
 
+def critical(level: int, threshold: int) -> bool:
+    """Whether a stock of ``level`` units is critical."""
+    return level <= threshold
+
+
+WATERMARK: Final = timedelta(minutes=10)
+"""How far behind the newest event of its Kafka partition an event may be and still count as on time."""
 MAX_MONEY: Final = Decimal(10) ** 10
 MAX_EVENT_BYTES: Final = 64 * 1024
 """A longer Kafka value is no event; it goes to the dead letters."""
@@ -165,13 +198,6 @@ def check_time(event_time: datetime, appended: datetime) -> None:
         raise BadEvent(f"event_time {timestamp(event_time)} is after its append to Kafka, {timestamp(appended)}")
     if appended - event_time > MAX_EVENT_AGE:
         raise BadEvent(f"event_time {timestamp(event_time)} is over {MAX_EVENT_AGE.days} days old")
-
-
-def check(event: Click | Purchase | StockChange, appended: datetime) -> None:
-    """Raises :class:`BadEvent` where a decoded event is impossible."""
-    check_time(event.event_time, appended)
-    if problem := event.problem():
-        raise BadEvent(problem)
 
 
 def timestamp(moment: datetime) -> str:

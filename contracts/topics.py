@@ -31,11 +31,13 @@ def _topic(name: str, partitions: int, **config: str) -> Topic:
 
 ALERTS: Final = "ecommerce-alerts"
 DEAD_LETTERS: Final = "ecommerce-dead-letters"
+MAX_DEAD_LETTER_BYTES: Final = MAX_MESSAGE_BYTES + 64 * 1024
+"""Of the dead letters' topic: room for the largest record with its reason."""
 
 TOPICS: Final = (
     _topic(CLICKS.topic, 4),
     _topic(PURCHASES.topic, 2),
     _topic(INVENTORY.topic, 2),
     _topic(ALERTS, 1),
-    _topic(DEAD_LETTERS, 1, max_message_bytes=str(MAX_MESSAGE_BYTES + 64 * 1024)),
+    _topic(DEAD_LETTERS, 1, max_message_bytes=str(MAX_DEAD_LETTER_BYTES)),
 )

@@ -1,8 +1,8 @@
 """The daily DAG: checks the day's data, fills the marts, reconciles batch with speed and exports CSV files.
 
-``TASKS`` is the whole graph. Each task is a module of ``jobs.batch`` with the day as its argument, and runs in one of
-two places, chosen by ``ECOMMERCE_TASK_RUNTIME``: ``kubernetes`` (default), where it is a pod of its own, or ``local``,
-where the same module with the same arguments is a process beside Airflow.
+``TASKS`` is the whole graph. Each task is a module of ``jobs.batch.tasks`` with the day as its argument, and runs in
+one of two places, chosen by ``ECOMMERCE_TASK_RUNTIME``: ``kubernetes`` (default), where it is a pod of its own, or
+``local``, where the same module with the same arguments is a process beside Airflow.
 
 The pods' image, namespace and so on come from the environment of Airflow's own containers:
 
@@ -27,10 +27,11 @@ from typing import TYPE_CHECKING, Any
 import pendulum
 from airflow.sdk import DAG, BaseOperator, CronDataIntervalTimetable, Param
 
+from contracts.dag import DAG_ID
+
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-DAG_ID = "ecommerce_daily_analytics"
 REPOSITORY = Path(__file__).resolve().parent.parent
 RUNTIMES = ("kubernetes", "local")
 TASK_LABELS = {"app.kubernetes.io/name": "airflow-task", "app.kubernetes.io/part-of": "ecommerce-lambda"}
@@ -39,7 +40,7 @@ TASK_LABELS = {"app.kubernetes.io/name": "airflow-task", "app.kubernetes.io/part
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task: the module ``jobs.batch.<id>`` with ``--date`` and further arguments, after its upstream tasks."""
+    """A task: the module ``jobs.batch.tasks.<id>`` with ``--date`` and further arguments, after its upstream tasks."""
 
     id: str
     upstream: tuple[str, ...]
@@ -50,8 +51,8 @@ class Task:
 
     @property
     def command(self) -> list[str]:
-        """``-m jobs.batch.…`` with its arguments, for Python; the day is a template."""
-        return ["-m", f"jobs.batch.{self.id}", "--date", "{{ day(params, dag_run) }}", *self.arguments]
+        """``-m jobs.batch.tasks.…`` with its arguments, for Python; the day is a template."""
+        return ["-m", f"jobs.batch.tasks.{self.id}", "--date", "{{ day(params, dag_run) }}", *self.arguments]
 
 
 MARTS = ("revenue", "funnel", "affinity", "stock")

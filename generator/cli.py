@@ -13,8 +13,9 @@ import structlog
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from contracts.command import CommandError, with_settings
-from contracts.kafka import KAFKA_SETTINGS
+from clients.kafka import KAFKA_SETTINGS
+from contracts.command import with_settings
+from contracts.errors import Mistake
 from contracts.settings import Settings
 from generator.config import ONE_DAY, Config, FlashSale, Imperfections, Share, check_day
 from generator.ledger import Ledger
@@ -171,7 +172,7 @@ def main(
     """
     bounded = events is not None or day is not None or speedup is not None
     if bounded and rate is not None:
-        raise CommandError("--rate plays now; leave it out with --events, --day or --speedup, which play a day")
+        raise Mistake("--rate plays now; leave it out with --events, --day or --speedup, which play a day")
     now = datetime.now(UTC)
     played: date | None = None
     if bounded:
@@ -211,7 +212,7 @@ def _writable(path: Path) -> IO[str]:
     try:
         return path.open("w")
     except OSError as error:
-        raise CommandError(f"cannot write {path}: {error.strerror}") from error
+        raise Mistake(f"cannot write {path}: {error.strerror}") from error
 
 
 def _clock(start: int, speedup: float | None) -> Callable[[], int] | None:

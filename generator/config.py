@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from contracts.catalog import CATEGORIES, WAREHOUSES
+from contracts.errors import Mistake
 from contracts.events import MAX_EVENT_AGE
 
 VISITORS: Final = 100_000
@@ -33,9 +34,9 @@ class Share:
 
     def __post_init__(self) -> None:
         if self.replicas < 1 or not 0 <= self.replica < self.replicas:
-            raise ValueError(f"replica {self.replica} of {self.replicas} does not exist; the first is 0 of 1")
+            raise Mistake(f"replica {self.replica} of {self.replicas} does not exist; the first is 0 of 1")
         if self.instance is not None and self.replicas != 1:
-            raise ValueError(f"--instance {self.instance} names its own share; leave --replicas and --replica out")
+            raise Mistake(f"--instance {self.instance} names its own share; leave --replicas and --replica out")
 
     @property
     def label(self) -> str:
@@ -70,11 +71,11 @@ class FlashSale:
             clock = time.fromisoformat(start)
             sale = cls(clock.hour * 60 + clock.minute, int(minutes), float(factor), rest[0] if rest else None)
         except ValueError:
-            raise ValueError(f"flash sale {text!r} is not HH:MM/MINUTES/FACTOR[/CATEGORY], as 20:00/30/5") from None
+            raise Mistake(f"flash sale {text!r} is not HH:MM/MINUTES/FACTOR[/CATEGORY], as 20:00/30/5") from None
         if len(rest) > 1 or not 1 <= sale.minutes <= 1440 or not 1 <= sale.factor <= 100:
-            raise ValueError(f"flash sale {text!r} must last 1 to 1440 minutes with a factor of 1 to 100")
+            raise Mistake(f"flash sale {text!r} must last 1 to 1440 minutes with a factor of 1 to 100")
         if sale.category is not None and sale.category not in CATEGORIES:
-            raise ValueError(f"flash sale {text!r} names no category of {', '.join(CATEGORIES)}")
+            raise Mistake(f"flash sale {text!r} names no category of {', '.join(CATEGORIES)}")
         return sale
 
 
@@ -90,7 +91,7 @@ class Imperfections:
     def __post_init__(self) -> None:
         for name in self.__slots__:
             if not 0 <= getattr(self, name) <= 0.5:
-                raise ValueError(f"--{name.replace('_', '-')}-share {getattr(self, name)} is not between 0 and 0.5")
+                raise Mistake(f"--{name.replace('_', '-')}-share {getattr(self, name)} is not between 0 and 0.5")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +131,9 @@ def check_day(day: date, now: datetime) -> None:
     """Refuses a day whose events the streaming jobs would refuse: unfinished, or too old by the end of the run."""
     oldest = now.date() - MAX_EVENT_AGE + timedelta(days=1)
     if day >= now.date():
-        raise ValueError(f"--day {day} is not over yet; the newest day that can be played is {now.date() - ONE_DAY}")
+        raise Mistake(f"--day {day} is not over yet; the newest day that can be played is {now.date() - ONE_DAY}")
     if day < oldest:
-        raise ValueError(
-            f"--day {day} is too old: events over {MAX_EVENT_AGE.days} days old are refused; from {oldest}"
-        )
+        raise Mistake(f"--day {day} is too old: events over {MAX_EVENT_AGE.days} days old are refused; from {oldest}")
 
 
 ONE_DAY: Final = timedelta(days=1)

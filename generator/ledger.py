@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from contracts.command import CommandError
+from contracts.errors import Mistake
 from contracts.events import STREAMS, Purchase, StockChange, Stream, decoder, timestamp
 from generator.config import MINUTE_MS, Config
 from generator.encode import money
@@ -130,7 +130,7 @@ class Ledger:
             draft.write_text(json.dumps(self.report(), indent=1) + "\n")
             draft.replace(path)
         except OSError as error:
-            raise CommandError(f"cannot write the ledger {path}: {error.strerror}") from error
+            raise Mistake(f"cannot write the ledger {path}: {error.strerror}") from error
 
 
 def _utc(ms: int) -> str:

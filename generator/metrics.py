@@ -5,7 +5,7 @@ import time
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, start_http_server
 
-from contracts.command import CommandError
+from contracts.errors import Mistake
 from contracts.events import STREAMS
 from generator.shop import Batch
 
@@ -36,7 +36,7 @@ class Metrics:
         try:
             start_http_server(port, host, registry=self.registry)
         except OSError as error:
-            raise CommandError(f"cannot serve metrics at {host}:{port}: {error.strerror}") from error
+            raise Mistake(f"cannot serve metrics at {host}:{port}: {error.strerror}") from error
 
     def add(self, batch: Batch, start: int, stop: int) -> None:
         facts = batch.facts[start:stop]

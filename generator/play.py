@@ -12,7 +12,7 @@ from typing import IO, Any, Final
 import numpy as np
 import structlog
 
-from contracts.command import CommandError
+from contracts.errors import Unreachable
 from generator.ledger import Ledger
 from generator.metrics import Metrics
 from generator.shop import Batch, Shop
@@ -120,6 +120,6 @@ class Player:
             self.ledger.write(self.ledger_path)
         if self.sink.failed:
             first = self.sink.failed[0]
-            raise CommandError(
+            raise Unreachable(
                 f"{len(self.sink.failed)} records were not delivered, the first to {first.stream.topic}: {first.reason}"
             )

@@ -15,15 +15,14 @@ from typing import IO, Any, Final, Protocol
 import confluent_kafka
 import confluent_kafka.admin
 from kafka import KafkaProducer
-from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.errors import KafkaTimeoutError
 
-from contracts import kafka
-from contracts.command import CommandError
+from clients import kafka
+from contracts.errors import Mistake
 from contracts.events import BY_TOPIC, STREAMS, Stream
 from contracts.settings import Settings
 from generator.shop import MALFORMED, Batch
 
-CONNECT_SECONDS: Final = 10
 DELIVERY_SECONDS: Final = 600
 """How long a record is tried again before it counts as failed: longer than a broker's restart takes."""
 CLOSE_SECONDS: Final = 120
@@ -61,7 +60,7 @@ class ConfluentSink:
     """librdkafka: idempotent, acknowledged by all replicas, retried for ``DELIVERY_SECONDS``."""
 
     def __init__(self, settings: Settings) -> None:
-        _check_topics(settings)
+        kafka.topic_ids(settings, _TOPICS)
         self.failed: list[Failure] = []
         self._producer = confluent_kafka.Producer(
             {
@@ -116,31 +115,14 @@ class ConfluentSink:
             self._producer.purge(in_flight=False)
 
 
-def _check_topics(settings: Settings) -> None:
-    """Raises :class:`CommandError` unless the cluster answers and has the topics."""
-    quiet = logging.getLogger("generator.probe")
-    quiet.disabled = True
-    client = confluent_kafka.admin.AdminClient(kafka.confluent(settings), logger=quiet)
-    try:
-        known = client.list_topics(timeout=CONNECT_SECONDS).topics
-    except confluent_kafka.KafkaException as error:
-        raise CommandError(
-            f"no Kafka at {settings.kafka_bootstrap}: {error.args[0].str()}; is it up, and is the address right?"
-        ) from error
-    if missing := [topic for topic in _TOPICS if topic not in known]:
-        raise CommandError(
-            f"Kafka at {settings.kafka_bootstrap} has no topic {', '.join(missing)}; create the topics first"
-        )
-
-
 class KafkaPythonSink:
     """kafka-python: no native library, a twentieth of the rate."""
 
     def __init__(self, settings: Settings) -> None:
-        _check_topics(settings)
+        kafka.topic_ids(settings, _TOPICS)
         self.failed: list[Failure] = []
         self._waiting = 0
-        try:
+        with kafka.typed(settings):
             self._producer = KafkaProducer(
                 **kafka.kafka_python(settings),
                 client_id="ecommerce-generator",
@@ -150,8 +132,6 @@ class KafkaPythonSink:
                 compression_type="gzip",
                 delivery_timeout_ms=DELIVERY_SECONDS * 1000,
             )
-        except KafkaError as error:
-            raise CommandError(f"no Kafka at {settings.kafka_bootstrap}: {error}") from error
 
     def _done(self, _metadata: object) -> None:
         self._waiting -= 1
@@ -191,7 +171,7 @@ class JsonLinesSink:
         try:
             self._file: IO[bytes] = sys.stdout.buffer if path == "-" else Path(path).open("wb")  # noqa: SIM115
         except OSError as error:
-            raise CommandError(f"cannot write {path}: {error.strerror}") from error
+            raise Mistake(f"cannot write {path}: {error.strerror}") from error
         self._heads = [f'{{"topic":"{topic}","key":"' for topic in _TOPICS]
 
     def send(self, batch: Batch, start: int, stop: int) -> None:

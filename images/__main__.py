@@ -4,13 +4,13 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from contracts.command import run
+from contracts.command import HELP, run
 from images.builder import IMAGES, Built, push
 from images.builder import build as build_images
 from local.progress import Progress
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings=HELP)
 def main() -> None:
     """The platform's container images."""
 

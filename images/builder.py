@@ -78,7 +78,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def build(names: Sequence[str], report: Report) -> list[Built]:
-    """Builds what is not there yet. Raises ``CommandError`` with the last lines of a build that fails."""
+    """Builds what is not there yet. Raises :class:`PlatformError` with the last lines of a build that fails."""
     made: dict[str, float] = {}
     for name in names:
         _build(name, report, made)

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-from contracts.command import CommandError
+from contracts.errors import Failed
 from images.layout import Layout
 from local.install import cache as cache_folder
 
@@ -97,7 +97,7 @@ class Buildah:
         if _succeeds(*self._command, "pull", "--quiet", DEBIAN):
             return DEBIAN
         if not shutil.which("debootstrap"):
-            raise CommandError(f"{DEBIAN} cannot be pulled; install debootstrap to make a root file system instead")
+            raise Failed(f"{DEBIAN} cannot be pulled; install debootstrap to make a root file system instead")
         with tempfile.TemporaryDirectory(dir=cache_folder()) as folder:
             _run(["debootstrap", "--variant=minbase", "--include=ca-certificates", "bookworm", folder, DEBIAN_MIRROR])
             for spare in SPARE:
@@ -144,12 +144,12 @@ class Docker:
 
 @cache
 def tool() -> Tool:
-    """docker where it serves, else buildah. Raises ``CommandError`` where there is neither."""
+    """docker where it serves, else buildah. Raises :class:`PlatformError` where there is neither."""
     if docker_serves():
         return Docker()
     if shutil.which("buildah"):
         return Buildah()
-    raise CommandError(f"no Docker daemon can pull {DEBIAN} and buildah was not found; install one of them")
+    raise Failed(f"no Docker daemon can pull {DEBIAN} and buildah was not found; install one of them")
 
 
 @cache
@@ -192,4 +192,4 @@ def _run(command: Sequence[str]) -> None:
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     if done.returncode:
         last = "\n".join(f"  {line}" for line in done.stdout.splitlines()[-15:])
-        raise CommandError(f"{command[0]} failed with exit code {done.returncode}:\n{last}")
+        raise Failed(f"{command[0]} failed with exit code {done.returncode}:\n{last}")

@@ -5,11 +5,10 @@
 
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from time import monotonic, sleep
 from typing import Any
 
 import click
@@ -17,19 +16,21 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError
+from kafka import TopicPartition
 
-from contracts import kafka, paths, tables, topics
-from contracts.command import CommandError, run, with_settings
-from contracts.events import BY_NAME, STREAMS
-from contracts.kafka import KAFKA_SETTINGS
+from clients import hbase, kafka, retry
+from clients import hdfs as files
+from clients.hbase import HBASE_SETTINGS
+from clients.hdfs import HDFS_SETTINGS
+from clients.kafka import KAFKA_SETTINGS
+from contracts import hive, paths, topics
+from contracts.command import run, with_settings
+from contracts.events import BY_NAME, PURCHASES, STREAMS
+from contracts.hbase import NOTHING, SPEED_PROGRESS, Progress, Revenue, add_revenue, partition_of
 from contracts.settings import Settings
-from jobs import hbase
-from jobs import hdfs as files
-from jobs.serving import speed
+from jobs.batch.options import Day
 from jobs.streaming.commits import Commit, CommitLog
-from jobs.streaming.views import Progress, Revenue
+from serving import speed
 
 
 class Landed(msgspec.Struct):
@@ -40,15 +41,9 @@ class Landed(msgspec.Struct):
     distinct: int
 
 
-def parquet_files(settings: Settings, folder: str) -> Iterator[str]:
+def parquet_files(settings: Settings, folder: str) -> list[str]:
     """The files below a folder that Hive and Impala would read: names that begin with neither '_' nor '.'."""
-    hdfs = files.client(settings)
-    if not files.exists(hdfs, folder):
-        return
-    for parent, _, found in hdfs.walk(folder):
-        for name in found:
-            if not name.startswith(("_", ".")):
-                yield f"{parent}/{name}"
+    return [path for path in files.walk(files.client(settings), folder) if not files.hidden(path)]
 
 
 def read_stream(settings: Settings, stream: str, columns: list[str]) -> tuple[int, pa.Table]:
@@ -60,7 +55,7 @@ def read_stream(settings: Settings, stream: str, columns: list[str]) -> tuple[in
 
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(read, parquet_files(settings, paths.stream_folder(stream))))
-    empty = tables.arrow_schema(tables.RAW[stream].columns).empty_table().select(columns)
+    empty = hive.arrow_schema(hive.RAW[stream].columns).empty_table().select(columns)
     return len(found), pa.concat_tables(found or [empty])
 
 
@@ -85,37 +80,31 @@ def dead_letters(settings: Settings) -> dict[str, int]:
 
 
 def _records(settings: Settings, topic: str) -> Iterator[Any]:
-    consumer = KafkaConsumer(**kafka.kafka_python(settings), auto_offset_reset="earliest", enable_auto_commit=False)
-    try:
+    with kafka.consumer(settings, auto_offset_reset="earliest", enable_auto_commit=False) as consumer:
         places = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
         consumer.assign(places)
         ends = consumer.end_offsets(places)
         while any(consumer.position(place) < ends[place] for place in places):
             for records in consumer.poll(timeout_ms=1000).values():
                 yield from records
-    finally:
-        consumer.close()
 
 
 def end_offsets(settings: Settings) -> dict[str, int]:
     """The end offset of each partition of the three streams, keyed ``topic/partition``."""
-    consumer = KafkaConsumer(**kafka.kafka_python(settings))
-    try:
+    with kafka.consumer(settings) as consumer:
         places = [
             TopicPartition(stream.topic, number)
             for stream in STREAMS
             for number in consumer.partitions_for_topic(stream.topic) or ()
         ]
         return {f"{place.topic}/{place.partition}": end for place, end in consumer.end_offsets(places).items()}
-    finally:
-        consumer.close()
 
 
 def speed_offsets(settings: Settings) -> dict[str, int]:
     """The offset up to which the speed layer has counted each partition, keyed ``topic/partition``."""
     return {
-        f"{row.decode()}/{column.decode().partition(':')[2]}": msgspec.json.decode(value, type=Progress).end
-        for row, cells in _scan(settings, tables.SPEED_PROGRESS)
+        f"{row.decode()}/{partition_of(column)}": msgspec.json.decode(value, type=Progress).end
+        for row, cells in hbase.scan(settings, SPEED_PROGRESS)
         for column, value in cells.items()
     }
 
@@ -136,23 +125,16 @@ def speed_revenue(settings: Settings, day: date) -> tuple[Revenue, Revenue]:
     start = datetime.combine(day, time(), UTC)
     end = start + timedelta(days=1)
     return (
-        _sum(speed.revenue(settings, start, end).values()),
-        _sum(speed.late_revenue(settings, start, end).values()),
+        add_revenue(speed.revenue(settings, start, end).values()),
+        add_revenue(speed.late_revenue(settings, start, end).values()),
     )
 
 
-def _sum(parts: Iterable[Revenue]) -> Revenue:
-    found = list(parts)
-    return Revenue(sum((part.amount for part in found), Decimal("0.00")), sum(part.orders for part in found))
-
-
-def alerts(settings: Settings) -> int:
-    """Critical-stock alerts in HBase."""
-    return sum(1 for _ in _scan(settings, tables.STOCK_ALERTS))
-
-
-def _scan(settings: Settings, table: tables.HBaseTable) -> list[tuple[bytes, dict[bytes, bytes]]]:
-    return hbase.attempt(settings, lambda connection: list(connection.table(table.name).scan()))
+def batch_revenue(settings: Settings) -> Decimal:
+    """Revenue (EUR) of all distinct purchases in the Parquet files."""
+    _, purchases = read_stream(settings, PURCHASES.name, ["event_id", "total"])
+    distinct = purchases.group_by("event_id").aggregate([("total", "max")])
+    return pc.sum(distinct["total_max"]).as_py() or NOTHING
 
 
 @click.command()
@@ -163,24 +145,57 @@ def _scan(settings: Settings, table: tables.HBaseTable) -> list[tuple[bytes, dic
     metavar="SECONDS",
     help="Wait so long until every stream has rows in Parquet and the speed layer has counted purchases; fail without.",
 )
-@with_settings(*KAFKA_SETTINGS, "webhdfs_url", "hdfs_user", "hbase_thrift_host", "hbase_thrift_port")
-def main(settings: Settings, wait: float) -> None:
-    """Count what has landed, been rejected and been raised, and print it as JSON."""
-    files.require(settings)
-    deadline = monotonic() + wait
-    try:
-        counted = counts(settings)
-        while wait and (empty := without_data(counted)):
-            if monotonic() > deadline:
-                raise CommandError(f"after {wait:g} s there is still no data in {', '.join(empty)}")
-            sleep(5)
-            counted = counts(settings)
-    except (KafkaError, *hbase.PASSING) as error:
-        raise CommandError(
-            f"Kafka at {settings.kafka_bootstrap} or HBase Thrift at {settings.hbase_thrift_host}:"
-            f"{settings.hbase_thrift_port} cannot be read ({error}); start them (make local-up)"
-        ) from error
+@click.option(
+    "--caught-up",
+    type=click.FloatRange(min=0),
+    default=0,
+    metavar="SECONDS",
+    help="Wait so long until ingest and speed have handled all that is in Kafka now; fail where they have not.",
+)
+@click.option(
+    "--revenue",
+    "days",
+    type=Day(),
+    multiple=True,
+    metavar="YYYY-MM-DD",
+    help="Add the speed layer's revenue of this UTC day, and the batch layer's in all; can be repeated.",
+)
+@with_settings(*KAFKA_SETTINGS, *HDFS_SETTINGS, *HBASE_SETTINGS)
+def main(settings: Settings, wait: float, caught_up: float, days: tuple[date, ...]) -> None:
+    """Count what has landed, been rejected and been raised, and print it as JSON.
+
+    Counted with readers that are not Spark; amounts are EUR.
+    """
+    retry.retrying(max(wait, caught_up))(files.answers, settings)
+    if caught_up:
+        wait_until_caught_up(settings, caught_up)
+    counted = counts(settings)
+    if wait:
+        what = "data in every stream and in the speed layer"
+        counted = retry.until(
+            lambda: counts(settings), lambda found: not without_data(found), seconds=wait, pause=5, what=what
+        )
+    if days:
+        counted["revenue"] = {"batch": batch_revenue(settings), **_speed_days(settings, days)}
     click.echo(msgspec.json.format(msgspec.json.encode(counted)).decode())
+
+
+def wait_until_caught_up(settings: Settings, seconds: float) -> None:
+    """Returns once both jobs have handled what Kafka holds now. Raises ``NotReady`` after ``seconds``."""
+    ends = retry.retrying(seconds)(end_offsets, settings)
+
+    def left() -> dict[str, int]:
+        return {"ingest": behind(ends, ingest_offsets(settings)), "speed": behind(ends, speed_offsets(settings))}
+
+    retry.until(left, lambda found: not any(found.values()), seconds=seconds, what="records not handled yet")
+
+
+def _speed_days(settings: Settings, days: tuple[date, ...]) -> dict[str, Decimal]:
+    parts = [speed_revenue(settings, day) for day in days]
+    return {
+        "speed": add_revenue(on_time for on_time, _ in parts).amount,
+        "late": add_revenue(late for _, late in parts).amount,
+    }
 
 
 def without_data(counted: dict[str, Any]) -> list[str]:
@@ -196,11 +211,12 @@ def counts(settings: Settings) -> dict[str, Any]:
         "landed": {name: landed(settings, name) for name in BY_NAME},
         "ingest": committed(settings).totals,
         "dead_letters": dead_letters(settings),
-        "alerts": alerts(settings),
+        "alerts": len(speed.alerts(settings)),
         "behind": {
             "ingest": behind(ends, ingest_done),
             "speed": behind(ends, speed_done),
         },
+        "records": sum(ends.values()),
         "speed_offsets": sum(speed_done.values()),
     }
 

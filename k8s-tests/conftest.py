@@ -4,59 +4,27 @@
 where Docker runs, else a node built from packages. ``KEEP=1`` leaves cluster and platform for a look.
 """
 
-import json
 import os
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
-from cluster.provider import Access, Provider, choose
-from kubernetes import client
-from kubernetes.stream import stream
-from release import pods
-from release.__main__ import VALUES, install
-from release.helm import build_dependencies
-from release.workloads import Release
-from shop import COUNT, Shop, landed, produced
 
-from contracts.command import CommandError
-from images.builder import IMAGES, build, image_name
-
-NAME = "lambda"
-NAMESPACE = "ecommerce-test"
-HERE = Path(__file__).parent
-REGISTRY = os.environ.get("REGISTRY")
-RATE = 100
-"""Events/s of the generator while the platform comes up."""
-TRAFFIC_SECONDS = 20
-"""For which the shop plays on after a change."""
-
-UNTIL_SECONDS = 240
-"""For which a question is asked again until its answer is good."""
-Answer = TypeVar("Answer")
-
-
-def until(ask: Callable[[], Answer], good: Callable[[Answer], bool], seconds: float = UNTIL_SECONDS) -> Answer:
-    """Asks until the answer is good."""
-    deadline = time.monotonic() + seconds
-    while not good(found := ask()):
-        assert time.monotonic() < deadline, f"after {seconds:g} s: {found}"
-        time.sleep(1)
-    return found
-
-
-def silent(name: str, state: str, detail: str) -> None:
-    """pytest keeps what is printed."""
+from contracts.errors import PlatformError
+from deploy.clusters.choice import choose
+from deploy.helm import build_dependencies
+from deploy.install import VALUES, install
+from images.builder import IMAGES, build
+from support.platform import HERE, NAME, NAMESPACE, RATE, REGISTRY, Cluster, Platform, delete_namespace, silent
+from support.shop import Shop
 
 
 def pytest_report_header() -> str:
     try:
         return f"cluster: {choose().describe()}"
-    except CommandError as error:
+    except PlatformError as error:
         return f"cluster: none, its tests are skipped: {error}"
 
 
@@ -74,44 +42,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(4500))
 
 
-@dataclass(frozen=True, slots=True)
-class Cluster:
-    """A cluster that runs, and its provider."""
-
-    provider: Provider
-    access: Access
-
-    @property
-    def api(self) -> client.ApiClient:
-        return Release.at(self.access.kubeconfig, NAME, NAMESPACE).api
-
-
-@dataclass(frozen=True, slots=True)
-class Platform:
-    """The installed platform, when its installation began (seconds, monotonic), and the client of a secured Kafka."""
-
-    cluster: Cluster
-    release: Release
-    began: float
-    kafka_client: str | None = None
-
-    def run(self, *command: str, seconds: float = 300) -> str:
-        """Runs a command in a pod of the tasks image, with the platform's settings."""
-        return pods.run(self.release, image_name("tasks", REGISTRY or "docker.io"), command, seconds, self.kafka_client)
-
-    def count(self, ledger: dict[str, Any], seconds: float = 300) -> dict[str, Any]:
-        """What the readers find once ingest and speed have handled all that is in Kafka; see ``shop.COUNT``."""
-        days = sorted({ledger["first_event_time"][:10], ledger["last_event_time"][:10]})
-        script = COUNT.replace("DAYS", repr(days))
-        deadline = time.monotonic() + seconds
-        while True:
-            found: dict[str, Any] = json.loads(self.run("python", "-c", script).splitlines()[-1])
-            if not any(found["counts"]["behind"].values()):
-                return found
-            assert time.monotonic() < deadline, f"still behind after {seconds:g} s: {found['counts']['behind']}"
-            time.sleep(3)
-
-
 @pytest.fixture(scope="session")
 def charts() -> Path:
     """The folder of the charts, dependencies packed."""
@@ -124,7 +54,7 @@ def cluster() -> Iterator[Cluster]:
     """A cluster, up, without the platform."""
     try:
         provider = choose()
-    except CommandError as error:
+    except PlatformError as error:
         pytest.skip(str(error))
     running = provider.access() is not None
     yield Cluster(provider, provider.up(silent))
@@ -152,46 +82,6 @@ def platform(cluster: Cluster, images: None, charts: Path) -> Iterator[Platform]
     yield Platform(cluster, release, began)
     if not os.environ.get("KEEP"):
         delete_namespace(cluster.api)
-
-
-def exact(platform: Platform, shop: Shop) -> None:
-    """Lets the shop play on, stops it, and fails unless all that it ever sent is there once."""
-    time.sleep(TRAFFIC_SECONDS)
-    before = len(shop.ledgers)
-    shop.scale(0)
-    assert [ledger["streams"]["clicks"]["produced"] > TRAFFIC_SECONDS for ledger in shop.ledgers[before:]] == [True]
-    ledger = shop.ledger()
-    found = platform.count(ledger)
-    assert landed(found) == produced(ledger)
-    assert Decimal(found["batch"]) == Decimal(ledger["revenue"])
-    assert Decimal(found["speed"]) + Decimal(found["late"]) == Decimal(ledger["revenue"])
-
-
-def delete_namespace(api: client.ApiClient, name: str = NAMESPACE) -> None:
-    """Removes a namespace and waits until it is gone."""
-    core = client.CoreV1Api(api)
-    while name in [item.metadata.name for item in core.list_namespace().items]:
-        if core.read_namespace(name).status.phase == "Active":
-            core.delete_namespace(name)
-        time.sleep(1)
-
-
-def kill_java(release: Release, pod: str) -> None:
-    """Kills the JVM in a pod's first container, as the kernel does when memory is short."""
-    stream(
-        release.core.connect_get_namespaced_pod_exec,
-        pod,
-        release.namespace,
-        command=["pkill", "-KILL", "java"],
-        stdout=True,
-        stderr=True,
-    )
-
-
-def make_room(api: client.ApiClient, namespace: str) -> None:
-    """Removes a platform of before in this namespace, and the tests' common one: two are too much for two cores."""
-    for name in (NAMESPACE, namespace):
-        delete_namespace(api, name)
 
 
 @pytest.fixture(scope="session")

@@ -1,97 +1,27 @@
 """The daily DAG on the cluster, driven as a user drives it: REST API and pages on the ingress."""
 
-import base64
-import json
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from shutil import which
 from typing import Any
 
 import pytest
-import requests
-from cluster.node import packages
-from conftest import Platform
-from release.workloads import Release
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support import expected_conditions as expected
 from selenium.webdriver.support.ui import WebDriverWait
 
-from dags.ecommerce_daily_analytics import DAG_ID, TASKS
+from contracts.dag import DAG_ID
+from dags.ecommerce_daily_analytics import TASKS
+from deploy.clusters.node import packages
+from support.airflow import Airflow
+from support.platform import Platform
 
 SCREENSHOT = Path(__file__).parents[1] / "build" / "airflow.png"
 EMPTY_DAY = "2026-01-02"
-EXPORTED = """
-import csv, io, json
-from contracts import paths
-from contracts.settings import Settings
-from jobs import hdfs
-files = hdfs.client(Settings.from_environment())
-folder = paths.export_folder("DAY")
-print(json.dumps({name: list(csv.DictReader(io.StringIO(hdfs.read(files, f"{folder}/{name}").decode())))
-                  for name in hdfs.names(files, folder) if name.endswith(".csv")}))
-"""
-
-
-class Airflow:
-    """Airflow's REST API as the ingress serves it."""
-
-    def __init__(self, platform: Platform, user: str | None = None) -> None:
-        access, release = platform.cluster.access, platform.release
-        self.host = "airflow.localhost"
-        self.address = access.ingress
-        self.user, self.password = login(release, user)
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.headers["Host"] = self.host
-        answer = self._session.post(
-            f"{self.address}/auth/token", json={"username": self.user, "password": self.password}, timeout=30
-        )
-        assert answer.status_code == 201, answer.text
-        self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
-
-    def get(self, path: str) -> Any:
-        answer = self._session.get(f"{self.address}/api/v2/{path}", timeout=60)
-        assert answer.ok, f"{path}: {answer.status_code} {answer.text[:500]}"
-        return answer.json()
-
-    def post(self, path: str, body: dict[str, Any]) -> requests.Response:
-        return self._session.post(f"{self.address}/api/v2/{path}", json=body, timeout=60)
-
-    def trigger(self, day: str) -> str:
-        body = {"logical_date": datetime.now(UTC).isoformat(), "conf": {"date": day}}
-        answer = self.post(f"dags/{DAG_ID}/dagRuns", body)
-        assert answer.ok, answer.text
-        return str(answer.json()["dag_run_id"])
-
-    def tasks(self, run: str) -> dict[str, Any]:
-        """The run's task instances by task."""
-        return {
-            item["task_id"]: item for item in self.get(f"dags/{DAG_ID}/dagRuns/{run}/taskInstances")["task_instances"]
-        }
-
-    def log(self, run: str, task: str, attempt: int) -> str:
-        return json.dumps(
-            self.get(f"dags/{DAG_ID}/dagRuns/{run}/taskInstances/{task}/logs/{attempt}?full_content=true")
-        )
-
-    def fail(self, run: str) -> None:
-        """Marks a run as failed, so that its task is not tried again."""
-        answer = self._session.patch(
-            f"{self.address}/api/v2/dags/{DAG_ID}/dagRuns/{run}", json={"state": "failed"}, timeout=60
-        )
-        assert answer.ok, answer.text
-
-
-def login(release: Release, user: str | None = None) -> tuple[str, str]:
-    """User and password from the Secret that NOTES.txt names; the first user's unless another is named."""
-    secret = release.core.read_namespaced_secret(f"{release.name}-airflow-login", release.namespace)
-    data = {key: base64.b64decode(value).decode() for key, value in secret.data.items()}
-    return (user, data[f"{user}-password"]) if user else (data["username"], data["password"])
 
 
 @pytest.fixture(scope="session")
@@ -147,7 +77,7 @@ def test_each_task_ran_in_its_own_pod(finished: str, airflow: Airflow, pods_seen
 
 def test_the_csv_files_hold_the_day(platform: Platform, finished: str, ledger: dict[str, Any]) -> None:
     day = ledger["first_event_time"][:10]
-    files = json.loads(platform.run("python", "-c", EXPORTED.replace("DAY", day)).splitlines()[-1])
+    files = platform.inside("exported", day)
     revenue = [row for name, rows in files.items() if name.startswith("revenue_daily") for row in rows]
     assert sum(Decimal(row["revenue"]) for row in revenue) == Decimal(ledger["revenue"])
     assert all(rows for rows in files.values()), {name: len(rows) for name, rows in files.items()}

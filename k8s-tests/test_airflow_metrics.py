@@ -7,11 +7,10 @@ import sys
 import urllib.request
 from pathlib import Path
 
-from prometheus import serving
-from release.__main__ import VALUES
-from test_charts import render
-
+from deploy.install import VALUES
 from local import airflow
+from support.prometheus import serving
+from support.rendering import render
 
 PARSED = "airflow_dag_processing_processes"
 

@@ -2,18 +2,16 @@
 
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from cluster.tools import folder
-from release.helm import UMBRELLA, Helm, arguments
-from test_charts import OPERATORS, SIZES, STANDALONE, documents
 
-from contracts.command import CommandError
+from contracts.errors import PlatformError
 from contracts.paths import INGEST, SPEED
+from deploy.helm import UMBRELLA, Helm, arguments
+from deploy.tools import folder
+from support.rendering import OPERATORS, SIZES, STANDALONE, render_monitored
 
-MONITORING = ("--api-versions", "monitoring.coreos.com/v1")
 HERE = 'namespace="shop"'
 NOTHING: dict[str, str] = {
     f'ecommerce_stream_lag_records{{{HERE},query="{INGEST}"}}': "0x60",
@@ -76,15 +74,9 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
 """For each alert, series with which it fires after 40 minutes, and series with which none does."""
 
 
-def render(files: tuple[Path, ...], namespace: str = "shop", **values: object) -> list[dict[str, Any]]:
-    """The manifests of a release that is monitored."""
-    flags = arguments(files, {"global.monitoring.enabled": True, **values})
-    return documents(*MONITORING, *flags, namespace=namespace)
-
-
 def rules(files: tuple[Path, ...], target: Path) -> Path:
     """The rules as Prometheus reads them, written to a file in ``target``."""
-    (rule,) = [item for item in render(files) if item["kind"] == "PrometheusRule"]
+    (rule,) = [item for item in render_monitored(files) if item["kind"] == "PrometheusRule"]
     file = target / "rules.yaml"
     file.write_text(yaml.safe_dump(rule["spec"]))
     return file
@@ -130,7 +122,7 @@ def test_an_alert_fires_when_it_must_and_only_then(charts: Path, tmp_path: Path,
 
 
 def test_without_the_operators_kinds_the_install_stops_and_names_both_ways_out(charts: Path) -> None:
-    with pytest.raises(CommandError, match=r"Prometheus operator first .* global\.monitoring\.enabled=false"):
+    with pytest.raises(PlatformError, match=r"Prometheus operator first .* global\.monitoring\.enabled=false"):
         Helm().call(
             "template", "lambda", str(UMBRELLA), *OPERATORS, *arguments((), {"global.monitoring.enabled": True})
         )
@@ -138,7 +130,7 @@ def test_without_the_operators_kinds_the_install_stops_and_names_both_ways_out(c
 
 @pytest.mark.parametrize("size", ["standalone", "kind"])
 def test_every_pod_monitor_finds_a_workload_and_its_ports(charts: Path, size: str) -> None:
-    manifests = render(SIZES[size])
+    manifests = render_monitored(SIZES[size])
     templates = [item["spec"]["template"] for item in manifests if item["kind"] in ("Deployment", "StatefulSet")]
     monitors = [item for item in manifests if item["kind"] == "PodMonitor"]
     assert {item["metadata"]["name"].removeprefix("lambda-") for item in monitors} == {
@@ -155,7 +147,7 @@ def test_every_pod_monitor_finds_a_workload_and_its_ports(charts: Path, size: st
 @pytest.mark.parametrize("chart", ["hdfs", "hbase", "spark"])
 def test_pages_without_a_login_are_on_the_ingress_only_when_asked_for(charts: Path, chart: str) -> None:
     def hosts(**values: object) -> set[str]:
-        found = [item for item in render((STANDALONE,), **values) if item["kind"] == "Ingress"]
+        found = [item for item in render_monitored((STANDALONE,), **values) if item["kind"] == "Ingress"]
         return {item["spec"]["rules"][0]["host"] for item in found}
 
     assert hosts() == {"airflow.localhost"}

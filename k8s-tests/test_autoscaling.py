@@ -2,38 +2,23 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from release.helm import UMBRELLA, Helm, arguments
-from test_charts import OPERATORS, SIZES, STANDALONE, documents, render
 
+from deploy.helm import UMBRELLA, Helm, arguments
 from jobs.streaming.metrics import LAG
-
-KINDS = ("HorizontalPodAutoscaler", "ScaledObject")
-PROMETHEUS = "http://prometheus.monitoring:9090"
-SCALED: dict[str, tuple[tuple[Path, ...], dict[str, object], str]] = {
-    "generator": ((), {"generator.autoscaling.enabled": True}, "Deployment/lambda-generator"),
-    "generator-keda": (
-        (),
-        {"generator.keda.enabled": True, "generator.keda.prometheus": PROMETHEUS},
-        "Deployment/lambda-generator",
-    ),
-    "impala": ((), {"sql.impala.autoscaling.enabled": True}, "StatefulSet/lambda-impala-executor"),
-    "sql": ((STANDALONE,), {"sql.spark.autoscaling.enabled": True}, "Deployment/lambda-sql"),
-}
-"""Values files, values, and the workload that is scaled."""
-
-
-def template(files: tuple[Path, ...], values: dict[str, object]) -> list[dict[str, Any]]:
-    return documents("--api-versions", "keda.sh/v1alpha1", *arguments(files, values))
-
-
-def render_scaled(name: str) -> list[dict[str, Any]]:
-    """The autoscalers that the values of :data:`SCALED` render."""
-    files, values, _ = SCALED[name]
-    return [item for item in template(files, values) if item["kind"] in KINDS]
+from support.rendering import (
+    OPERATORS,
+    SCALED,
+    SCALERS,
+    SCALING_PROMETHEUS,
+    SIZES,
+    STANDALONE,
+    render,
+    render_for_keda,
+    render_scaled,
+)
 
 
 def refusal(values: dict[str, object], *flags: str) -> str:
@@ -46,7 +31,7 @@ def refusal(values: dict[str, object], *flags: str) -> str:
 @pytest.mark.parametrize("size", SIZES)
 def test_nothing_scales_by_itself_unless_asked(charts: Path, size: str) -> None:
     rendered = render(SIZES[size])
-    assert not [item for item in rendered if item["kind"] in KINDS]
+    assert not [item for item in rendered if item["kind"] in SCALERS]
     assert "dynamicAllocation" not in yaml.dump(rendered)
     servers = [item for item in rendered if item["kind"] in ("Deployment", "StatefulSet")]
     assert all("replicas" in item["spec"] for item in servers)
@@ -58,14 +43,16 @@ def test_an_autoscaler_alone_sets_the_number_of_pods(charts: Path, name: str) ->
     (scaler,) = render_scaled(name)
     target = scaler["spec"]["scaleTargetRef"]
     assert f"{target.get('kind', 'Deployment')}/{target['name']}" == workload
-    scaled = [item for item in template(files, values) if f"{item['kind']}/{item['metadata']['name']}" == workload]
+    scaled = [
+        item for item in render_for_keda(files, values) if f"{item['kind']}/{item['metadata']['name']}" == workload
+    ]
     assert ["replicas" in item["spec"] for item in scaled] == [False]
 
 
 def test_the_lag_lowers_the_number_of_shops(charts: Path) -> None:
     (scaler,) = render_scaled("generator-keda")
     (trigger,) = scaler["spec"]["triggers"]
-    assert trigger["metadata"]["serverAddress"] == PROMETHEUS
+    assert trigger["metadata"]["serverAddress"] == SCALING_PROMETHEUS
     expression = re.sub(rf"max\({LAG}\)", "LAG", trigger["metadata"]["query"])
 
     def clamp(value: float, low: float, high: float) -> float:
@@ -92,7 +79,7 @@ def test_dynamic_allocation_is_given_to_one_job(charts: Path, files: tuple[Path,
     values = {"spark.jobs.ingest.dynamicAllocation": {"enabled": True, "maxExecutors": 9}}
     jobs = {
         item["metadata"]["name"]: yaml.dump(item["spec"])
-        for item in template(files, values)
+        for item in render_for_keda(files, values)
         if item["kind"] in ("Deployment", "SparkApplication") and "spark-" in item["metadata"]["name"]
     }
     assert set(jobs) == {"lambda-spark-ingest", "lambda-spark-speed"}

@@ -3,8 +3,6 @@
 import json
 import re
 import zipfile
-from collections.abc import Iterator
-from functools import cache
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
@@ -12,68 +10,19 @@ from typing import Any
 import pyspark
 import pytest
 import yaml
-from release import schemas
-from release.helm import CHARTS, UMBRELLA, Helm, arguments
 
-from contracts.kafka import CLIENTS
+from contracts.acls import CLIENTS
 from contracts.settings import Settings
 from contracts.topics import TOPICS
-from jobs import access
-
-OPERATORS = ("--api-versions", "kafka.strimzi.io/v1", "--api-versions", "sparkoperator.k8s.io/v1beta2")
-SECURED = {"global.kafka.security.enabled": True}
-STANDALONE = UMBRELLA / "values-standalone.yaml"
-SIZES: dict[str, tuple[Path, ...]] = {
-    "default": (),
-    "production": (UMBRELLA / "values-production.yaml",),
-    "standalone": (STANDALONE,),
-    "kind": (STANDALONE, UMBRELLA / "values-kind.yaml"),
-}
-WORKLOADS = ("Deployment", "StatefulSet", "Job", "Pod")
-
-
-@cache
-def template(namespace: str, *flags: str) -> str:
-    """What Helm renders of the umbrella chart: seconds each time, and many tests look at the same."""
-    return Helm().call("template", "lambda", str(UMBRELLA), "-n", namespace, *OPERATORS, *flags)
-
-
-def documents(*flags: str, namespace: str = "shop") -> list[dict[str, Any]]:
-    """The manifests that Helm renders with these flags on a cluster that knows the operators' kinds."""
-    return [item for item in yaml.load_all(template(namespace, *flags), yaml.CSafeLoader) if item]
-
-
-def render(files: tuple[Path, ...], **values: object) -> list[dict[str, Any]]:
-    """The manifests with these values files and values."""
-    return documents(*arguments(files, values))
+from deploy import schemas
+from deploy.helm import CHARTS, UMBRELLA, Helm, arguments
+from jobs import acls
+from support.rendering import SECURED, SIZES, STANDALONE, containers, pod_specs, render, templates
 
 
 @pytest.fixture(scope="module", params=SIZES)
 def manifests(request: pytest.FixtureRequest, charts: Path) -> list[dict[str, Any]]:
     return render(SIZES[request.param])
-
-
-def pod_specs(manifests: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for manifest in manifests:
-        if manifest["kind"] in WORKLOADS:
-            spec = manifest["spec"] if manifest["kind"] == "Pod" else manifest["spec"]["template"]["spec"]
-            yield f"{manifest['kind']}/{manifest['metadata']['name']}", spec
-
-
-def templates(manifest: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The pods of a manifest, with metadata and spec: its own, an executor's, those of a SparkApplication."""
-    if manifest["kind"] == "Pod":
-        yield manifest
-    elif manifest["kind"] in WORKLOADS:
-        yield manifest["spec"]["template"]
-    elif manifest["kind"] == "SparkApplication":
-        yield from (manifest["spec"][part]["template"] for part in ("driver", "executor"))
-    elif "executor.yaml" in (manifest.get("data") or {}):
-        yield yaml.safe_load(manifest["data"]["executor.yaml"])
-
-
-def containers(spec: dict[str, Any]) -> list[dict[str, Any]]:
-    return [*spec.get("initContainers", []), *spec["containers"]]
 
 
 def test_schemas_are_made_from_the_values() -> None:
@@ -167,7 +116,7 @@ def test_kafka_clients_are_those_of_the_contracts(charts: Path) -> None:
     }
     assert rights == {
         f"lambda-kafka-{client.name}": {
-            (acl.resource_pattern.resource_name, acl.operation.name.capitalize()) for acl in access.rights(client, "")
+            (acl.resource_pattern.resource_name, acl.operation.name.capitalize()) for acl in acls.rights(client, "")
         }
         for client in CLIENTS
     }

@@ -5,9 +5,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from test_charts import SIZES, render
 
 from local.site import TEMPLATES
+from support.rendering import SIZES, render
 
 FILES = {
     "hadoop/conf/core-site.xml": "lambda-hdfs",

@@ -13,10 +13,10 @@ from pathlib import Path
 from queue import Empty, Queue
 
 import pytest
-from conftest import HERE, NAME, NAMESPACE, Platform
-from release import dev
 
+from deploy import dev
 from images.builder import image_name
+from support.platform import HERE, NAME, NAMESPACE, Platform
 
 ROOT = HERE.parent
 JOB = "jobs/streaming/ingest.py"

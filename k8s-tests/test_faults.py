@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import HERE, NAME, REGISTRY, Cluster, Platform, delete_namespace, exact, kill_java, make_room, until
 from kubernetes.client import ApiException
-from release.__main__ import VALUES, install
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from shop import Shop
-from test_airflow import Airflow
+
+from clients.retry import until
+from deploy.helm import UMBRELLA
+from deploy.install import VALUES, install
+from support.airflow import Airflow
+from support.platform import HERE, NAME, REGISTRY, Cluster, Platform, delete_namespace, exact, kill_java, make_room
+from support.shop import Shop
 
 pytestmark = pytest.mark.faults
 
@@ -35,25 +38,6 @@ LIMITS = {"hbase-regionserver": 180}
 WIDTH = 120
 """Of the printed table: a name on one line, as Markdown wants it."""
 REPORT = HERE.parent / "build" / "faults.json"
-# Ends once both jobs have handled what was in Kafka when it began, and the SQL endpoint lists its tables.
-CAUGHT_UP = """
-import time
-from contracts.settings import Settings
-from jobs import audit
-from jobs.prepare import missing_hive_tables
-settings = Settings.from_environment()
-ends = None
-while True:
-    try:
-        ends = ends or audit.end_offsets(settings)
-        behind = audit.behind(ends, audit.ingest_offsets(settings)) + audit.behind(ends, audit.speed_offsets(settings))
-        if not behind and not missing_hive_tables(settings):
-            break
-        print("behind", behind, flush=True)
-    except Exception as error:
-        print(type(error).__name__, str(error)[:200], flush=True)
-    time.sleep(1)
-"""
 
 
 def bean(platform: Platform, pod: str, port: int, name: str) -> dict[str, Any]:
@@ -109,7 +93,7 @@ def highly_available(cluster: Cluster, images: None, charts: Path) -> Iterator[P
     """The platform with more than one of what must not be lost, in a namespace of its own."""
     make_room(cluster.api, NAMESPACE)
     began = time.monotonic()
-    files = (*VALUES, HERE / "values-ha.yaml")
+    files = (*VALUES, UMBRELLA / "ci" / "values-ha.yaml")
     release = install(cluster.access.kubeconfig, NAME, NAMESPACE, files, REGISTRY, **{"generator.rate": RATE})
     release.wait(f"Installing {NAME} in namespace {NAMESPACE}", 1200)
     yield Platform(cluster, release, began)
@@ -138,7 +122,7 @@ def times() -> Iterator[dict[str, float]]:
 def recovery(platform: Platform, began: float) -> float:
     """Seconds since ``began`` until all of it works again."""
     platform.release.wait("Waiting for all of it", GIVE_UP_SECONDS)
-    platform.run("python", "-c", CAUGHT_UP, seconds=GIVE_UP_SECONDS)
+    platform.catch_up(GIVE_UP_SECONDS)
     return time.monotonic() - began
 
 

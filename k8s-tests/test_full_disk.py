@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import NAME, REGISTRY, Cluster, Platform, delete_namespace, exact, make_room, until
 from kubernetes import client
-from prometheus import prometheus
-from release.__main__ import VALUES, install
-from shop import Shop
+
+from clients.retry import until
+from deploy.install import VALUES, install
+from support.platform import NAME, REGISTRY, Cluster, Platform, delete_namespace, exact, make_room
+from support.prometheus import prometheus
+from support.shop import Shop
 
 pytestmark = pytest.mark.faults
 

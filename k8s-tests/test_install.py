@@ -5,9 +5,10 @@ import time
 from typing import Any
 
 import pytest
-from conftest import Platform
 from kubernetes import client
-from release.helm import Helm
+
+from deploy.helm import Helm
+from support.platform import Platform
 
 MINUTES = 8
 
@@ -37,7 +38,7 @@ def test_rows_reach_hbase_and_parquet_files_hdfs(platform: Platform) -> None:
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         counts = audit(platform)
-        rows = json.loads(platform.run("sh", "-c", "python -m jobs.serving revenue --last 60m --json 2>/dev/null"))
+        rows = json.loads(platform.run("sh", "-c", "python -m serving revenue --last 60m --json 2>/dev/null"))
         if all(stream["rows"] for stream in counts["landed"].values()) and float(rows["revenue"]) > 0:
             return
         time.sleep(5)

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import NAME, RATE, REGISTRY, Platform, exact, until
 from kubernetes import client
-from release.__main__ import VALUES, install
-from release.helm import UMBRELLA, Helm, arguments
-from shop import Shop
+
+from clients.retry import until
+from deploy.helm import UMBRELLA, Helm, arguments
+from deploy.install import VALUES, install
+from support.platform import NAME, RATE, REGISTRY, Platform, exact
+from support.shop import Shop
 
 READY_SECONDS = 900
 GONE_SECONDS = 120

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import test_alerts
-from conftest import Cluster
 from kubernetes import client, dynamic
-from operators import crds
-from test_autoscaling import SCALED, render_scaled
-from test_charts import SECURED, SIZES, render
+
+from support import crds
+from support.platform import Cluster
+from support.rendering import SCALED, SECURED, SIZES, render, render_monitored, render_scaled
 
 NAMESPACE = "default"
 KINDS = {
@@ -90,7 +89,7 @@ def test_the_api_server_accepts_every_manifest(api: dynamic.DynamicClient, chart
 @pytest.mark.parametrize("size", SIZES)
 def test_pod_monitors_and_alert_rules_are_accepted(api: dynamic.DynamicClient, charts: Path, size: str) -> None:
     kinds = []
-    for manifest in test_alerts.render(SIZES[size]):
+    for manifest in render_monitored(SIZES[size]):
         if manifest["apiVersion"] == "monitoring.coreos.com/v1":
             del manifest["metadata"]["namespace"]
             create(api, manifest)

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
-from conftest import Platform, until
-from prometheus import Prometheus, prometheus
-from shop import Shop
+
+from clients.retry import until
+from support.platform import Platform
+from support.prometheus import Prometheus, prometheus
+from support.shop import Shop
 
 
 @pytest.fixture(scope="module")

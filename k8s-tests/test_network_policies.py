@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import REGISTRY, Platform
-from release import pods
-from test_charts import SECURED, SIZES, STANDALONE, containers, render, templates
 
 from dags.ecommerce_daily_analytics import TASK_LABELS
+from deploy import pods
 from images.builder import image_name
+from support import inside
+from support.platform import REGISTRY, Platform
+from support.rendering import SECURED, SIZES, STANDALONE, containers, render, templates
 
 NAME = "app.kubernetes.io/name"
 OPERATORS = ("spark-ingest", "spark-speed")
@@ -55,21 +56,6 @@ INTENDED: dict[tuple[str, int], set[str]] = {
     ("airflow-postgres", 5432): {"airflow-migrate", *AIRFLOW},
 }
 """Of the standalone platform, by component and port. A port that is not here is closed: pages, health, metrics."""
-# Prints the addresses that take a connection.
-CONNECT = """
-import json, socket, sys
-from concurrent.futures import ThreadPoolExecutor
-def takes(address):
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), 8).close()
-    except OSError:
-        return False
-    return True
-addresses = json.loads(sys.argv[1])
-with ThreadPoolExecutor(64) as pool:
-    print(json.dumps([address for address, taken in zip(addresses, pool.map(takes, addresses)) if taken]))
-"""
 Labels = dict[str, str]
 
 
@@ -210,7 +196,7 @@ def test_the_cluster_lets_in_who_is_intended(platform: Platform, component: str)
     }
     assert len(addresses) > 20
     image = image_name("tasks", REGISTRY or "docker.io")
-    command = ("python", "-c", CONNECT, json.dumps(list(addresses)))
+    command = inside.command("connect", json.dumps(list(addresses)))
     printed = pods.run(platform.release, image, command, component=component, kafka_client=platform.kafka_client)
     reached = {addresses[address] for address in json.loads(printed.splitlines()[-1])}
     assert reached == {place for place in addresses.values() if {component, EVERYBODY} & INTENDED.get(place, set())}

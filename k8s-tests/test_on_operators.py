@@ -8,22 +8,22 @@ Kafka go to build/operators.json.
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import HERE, NAME, REGISTRY, Cluster, Platform, delete_namespace, kill_java
 from kubernetes import client
-from release.__main__ import install
-from release.dev import Change, restart
-from release.helm import UMBRELLA, Helm
-from shop import Shop, landed, produced
-from test_faults import CAUGHT_UP
 
+from clients.retry import until
 from contracts.topics import ALERTS, TOPICS
+from deploy.dev import Change, restart
+from deploy.helm import UMBRELLA, Helm
+from deploy.install import install
 from images.tools import ROOT
+from support.platform import HERE, NAME, REGISTRY, Cluster, Platform, delete_namespace, kill_java, speed_revenue
+from support.shop import Shop, landed, produced
 
 NAMESPACE = "ecommerce-operators"
 CRDS = {"kafkas.kafka.strimzi.io", "sparkapplications.sparkoperator.k8s.io"}
@@ -33,17 +33,6 @@ FILES = (UMBRELLA / "values-kind.yaml",)
 VALUES: dict[str, Any] = {"sql.engine": "spark", "airflow.enabled": False, "generator.rate": 50}
 """The operator modes are the defaults; nothing here asks Airflow."""
 REPORT = HERE.parent / "build" / "operators.json"
-# Prints the settings of every topic that are not the broker's own, as the broker has them.
-SETTINGS = """
-import json
-from kafka import KafkaAdminClient
-from kafka.admin import ConfigResource, ConfigResourceType
-from contracts.settings import Settings
-from contracts.topics import TOPICS
-admin = KafkaAdminClient(bootstrap_servers=Settings.from_environment().kafka_bootstrap)
-(found,) = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic.name) for topic in TOPICS]).values()
-print(json.dumps({name: {key: item["value"] for key, item in settings.items()} for name, settings in found.items()}))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -92,24 +81,17 @@ def is_ready(item: dict[str, Any]) -> bool:
     return conditions.get("Ready") == "True" and status["observedGeneration"] == item["metadata"]["generation"]
 
 
-def until(what: str, check: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + GIVE_UP_SECONDS
-    while not check():
-        assert time.monotonic() < deadline, f"after {GIVE_UP_SECONDS} s still not: {what}"
-        time.sleep(1)
-
-
 def until_topics_are_ready(platform: Platform) -> None:
     def ready() -> bool:
         topics = custom(platform, "kafka.strimzi.io", "v1", "kafkatopics")
         return set(topics) == {topic.name for topic in TOPICS} and all(map(is_ready, topics.values()))
 
-    until("all topics are Ready", ready)
+    until(ready, seconds=GIVE_UP_SECONDS, what="all topics are Ready")
 
 
 def settings(platform: Platform) -> dict[str, dict[str, str]]:
     """The settings that the broker has for each topic."""
-    found: dict[str, dict[str, str]] = json.loads(platform.run("python", "-c", SETTINGS).splitlines()[-1])
+    found: dict[str, dict[str, str]] = platform.inside("topic_settings")
     return found
 
 
@@ -128,8 +110,8 @@ def recovery(platform: Platform, job: str, old: Any, began: float) -> float:
         new = driver(platform, job)
         return new is not None and new.metadata.uid != old.metadata.uid
 
-    until(f"a new driver of {job} runs", replaced)
-    platform.run("python", "-c", CAUGHT_UP, seconds=GIVE_UP_SECONDS)
+    until(replaced, seconds=GIVE_UP_SECONDS, what=f"a new driver of {job}")
+    platform.catch_up(GIVE_UP_SECONDS)
     return time.monotonic() - began
 
 
@@ -140,12 +122,16 @@ def upgrade(platform: Platform, values: dict[str, Any], **changed: object) -> No
 
 
 def test_kafka_is_ready_with_the_topics_of_the_contracts(operated: Platform, times: dict[str, float]) -> None:
-    until("Kafka is Ready", lambda: is_ready(custom(operated, "kafka.strimzi.io", "v1", "kafkas")[NAME]))
+    until(
+        lambda: is_ready(custom(operated, "kafka.strimzi.io", "v1", "kafkas")[NAME]),
+        seconds=GIVE_UP_SECONDS,
+        what="Kafka is Ready",
+    )
     until_topics_are_ready(operated)
     found = settings(operated)
     for topic in TOPICS:
         assert {key: found[topic.name].get(key) for key in topic.config} == topic.config
-    operated.run("python", "-c", CAUGHT_UP, seconds=GIVE_UP_SECONDS)
+    operated.catch_up(GIVE_UP_SECONDS)
     times["installation, to both jobs caught up"] = time.monotonic() - operated.began
 
 
@@ -158,7 +144,11 @@ def test_a_changed_topic_is_reconciled(operated: Platform, values: dict[str, Any
     began = time.monotonic()
     upgrade(operated, values, **{"kafka.topics": topics})
     until_topics_are_ready(operated)
-    until("the broker has the new setting", lambda: settings(operated)[ALERTS]["retention.ms"] == "86400000")
+    until(
+        lambda: settings(operated)[ALERTS]["retention.ms"] == "86400000",
+        seconds=GIVE_UP_SECONDS,
+        what="the broker has the new setting",
+    )
     times["topic's setting"] = time.monotonic() - began
 
 
@@ -188,8 +178,10 @@ def test_a_driver_that_fails_is_tried_until_it_works(
 
     old = driver(operated, job)
     upgrade(operated, values, **{variable: {"ECOMMERCE_KAFKA_BOOTSTRAP": "localhost:1"}})
-    until(f"the changed {job} is begun", lambda: attempts() == 1)  # a change begins the count anew
-    until(f"{job} failed and is tried again", lambda: attempts() > 1)
+    until(
+        lambda: attempts() == 1, seconds=GIVE_UP_SECONDS, what=f"the changed {job} is begun"
+    )  # a change begins the count anew
+    until(lambda: attempts() > 1, seconds=GIVE_UP_SECONDS, what=f"{job} failed and is tried again")
     began = time.monotonic()
     upgrade(operated, values, **{variable: {}})
     times[f"{job}: failing driver corrected"] = recovery(operated, job, old, began)
@@ -220,13 +212,21 @@ def test_nothing_was_lost_and_nothing_counted_twice(operated: Platform) -> None:
     ledger = shop.ledger()
     found = operated.count(ledger)
     assert landed(found) == produced(ledger)
-    assert Decimal(found["batch"]) == Decimal(ledger["revenue"])
-    assert Decimal(found["speed"]) + Decimal(found["late"]) == Decimal(ledger["revenue"])
+    assert Decimal(found["revenue"]["batch"]) == Decimal(ledger["revenue"])
+    assert speed_revenue(found) == Decimal(ledger["revenue"])
 
 
 def test_uninstalling_leaves_nothing_that_hangs(operated: Platform, times: dict[str, float]) -> None:
     began = time.monotonic()
     Helm(operated.cluster.access.kubeconfig).call("uninstall", NAME, "--namespace", NAMESPACE)
-    until("no topic is left", lambda: not custom(operated, "kafka.strimzi.io", "v1", "kafkatopics"))
-    until("no pod is left", lambda: not operated.release.core.list_namespaced_pod(NAMESPACE).items)
+    until(
+        lambda: not custom(operated, "kafka.strimzi.io", "v1", "kafkatopics"),
+        seconds=GIVE_UP_SECONDS,
+        what="no topic is left",
+    )
+    until(
+        lambda: not operated.release.core.list_namespaced_pod(NAMESPACE).items,
+        seconds=GIVE_UP_SECONDS,
+        what="no pod is left",
+    )
     times["uninstallation, to no pod"] = time.monotonic() - began

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 import yaml
-from cluster.tools import module_folder
-from conftest import Cluster
-from operators import crds
-from release.helm import Helm, arguments
-from release.operators import SPARK, STRIMZI, Operator, install
 
-from contracts.command import CommandError
+from contracts.errors import PlatformError
+from deploy.helm import Helm, arguments
+from deploy.operators import SPARK, STRIMZI, Operator, install
+from deploy.tools import module_folder
+from support import crds
+from support.platform import Cluster
 
 
 def test_the_versions_are_those_whose_kinds_are_tested() -> None:
@@ -42,7 +42,7 @@ def test_the_spark_operator_looks_after_one_namespace() -> None:
     ids=lambda operator: operator.name,
 )
 def test_a_chart_that_cannot_be_had_is_one_sentence(cluster: Cluster, unreachable: Operator) -> None:
-    with pytest.raises(CommandError) as raised:
+    with pytest.raises(PlatformError) as raised:
         install(Helm(cluster.access.kubeconfig), unreachable, "default")
     message = raised.value.format_message()
     assert message.startswith(f"{unreachable.name} {unreachable.version} was not installed")

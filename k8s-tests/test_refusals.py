@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
-from conftest import Cluster
-from release.__main__ import VALUES
-from release.helm import UMBRELLA, Helm, arguments
+
+from deploy.helm import UMBRELLA, Helm, arguments
+from deploy.install import VALUES
+from support.platform import Cluster
 
 WRONG = {
     "generator.rate": "fast",

@@ -6,49 +6,18 @@ import json
 from typing import Any
 
 import pytest
-from conftest import NAME, RATE, REGISTRY, Platform, exact
-from release import pods
-from release.__main__ import VALUES, install
-from shop import Shop
-from test_airflow import DAG_ID, Airflow
 
+from contracts.dag import DAG_ID
 from contracts.events import CLICKS
 from contracts.topics import DEAD_LETTERS
-from images.builder import image_name
+from deploy.install import VALUES, install
+from support.airflow import Airflow
+from support.platform import NAME, RATE, REGISTRY, Platform, exact
+from support.shop import Shop
 
 SECURED = {"global.kafka.security.enabled": True, "airflow.users": {"reader": "viewer"}}
 READY_SECONDS = 600
 NO_RIGHT = "TopicAuthorizationFailedError"
-# Prints the name of the error with which Kafka refuses to log in, to read or to write, or "done".
-ATTEMPT = """
-import json, logging, sys
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaError
-from contracts import kafka
-from contracts.settings import Settings
-logging.disable()
-action, topic, changes = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
-settings, reasons = Settings.from_environment(), []
-try:
-    if action == "login":
-        config = {**kafka.confluent(settings), **changes, "error_cb": lambda error: reasons.append(error.name())}
-        admin = AdminClient(config, logger=logging.getLogger())
-        assert topic in admin.list_topics(timeout=10).topics
-    elif action == "read":
-        consumer = KafkaConsumer(**kafka.kafka_python(settings), auto_offset_reset="earliest")
-        consumer.assign([TopicPartition(topic, 0)])
-        assert consumer.poll(timeout_ms=20_000)
-    else:
-        KafkaProducer(**kafka.kafka_python(settings), enable_idempotence=False).send(topic, b"{}").get(20)
-    print("done")
-except KafkaException:
-    admin.poll(1)
-    print(reasons[0])
-except KafkaError as error:
-    print(type(error).__name__)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +31,8 @@ def secured(platform: Platform, found: dict[str, Any]) -> Platform:
 
 def attempt(platform: Platform, client: str | None, action: str, topic: str, **changes: object) -> str:
     """What becomes of a client of Kafka that logs in with another's Secret or none."""
-    command = ("python", "-c", ATTEMPT, action, topic, json.dumps(changes))
-    return pods.run(platform.release, image_name("tasks", REGISTRY or "docker.io"), command, 120, client).split()[-1]
+    asking = dataclasses.replace(platform, kafka_client=client)
+    return str(asking.inside("attempt", action, topic, json.dumps(changes), seconds=120))
 
 
 def test_the_pipeline_is_exact_with_a_secured_kafka(secured: Platform, shop: Shop) -> None:

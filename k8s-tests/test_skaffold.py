@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import yaml
-from release.helm import CHARTS, UMBRELLA
-from test_charts import containers, pod_specs, render
 
+from deploy.helm import CHARTS, UMBRELLA
 from images.builder import IMAGES, dockerfile, image_name, parents
+from support.rendering import containers, pod_specs, render
 
 ROOT = CHARTS.parent
 SKAFFOLD: dict[str, Any] = yaml.safe_load((ROOT / "skaffold.yaml").read_text())

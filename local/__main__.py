@@ -9,14 +9,18 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from contracts.command import CommandError, run
+from clients.sql import connect
+from contracts.command import HELP, run
+from contracts.errors import Mistake
 from local import jobs
+from local import sql as endpoint
 from local.servers import SERVERS
 from local.site import DIRECTORY_VARIABLE
 from local.stack import Stack, install_with_progress
+from local.tools import tail
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings=HELP)
 def main() -> None:
     """The platform's servers as local processes on loopback.
 
@@ -76,15 +80,13 @@ def prepare() -> None:
 @click.option("-e", "--execute", "statements", metavar="SQL", help="Run this instead of asking.")
 def sql(statements: str | None) -> None:
     """A prompt on the SQL endpoint."""
-    from local import sql as endpoint
-
     settings = Stack().settings()
     if statements is None and sys.stdin.isatty():
         endpoint.prompt(settings)
         return
-    with endpoint.cursor(settings) as cursor:
+    with connect(settings) as session:
         for statement in endpoint.split(sys.stdin.read() if statements is None else statements):
-            endpoint.execute(cursor, statement, Console())
+            endpoint.execute(session, statement, Console())
 
 
 @main.command()
@@ -92,11 +94,9 @@ def sql(statements: str | None) -> None:
 @click.option("-n", "lines", default=50, show_default=True, help="Lines from the end.")
 def logs(name: str, lines: int) -> None:
     """Print the end of a server's log."""
-    from local.tools import tail
-
     log = Stack().site.log(name)
     if not log.exists():
-        raise CommandError(f"{name} has not logged anything yet ({log})")
+        raise Mistake(f"{name} has not logged anything yet ({log})")
     click.echo(tail(log, lines))
 
 

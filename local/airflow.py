@@ -16,10 +16,10 @@ import psutil
 import sqlalchemy
 from sqlalchemy.exc import SQLAlchemyError
 
-from contracts.command import CommandError
+from contracts.dag import DAG_ID
+from contracts.errors import Failed
 
 ROOT = Path(__file__).resolve().parent.parent
-DAG_ID = "ecommerce_daily_analytics"
 LOOPBACK = "127.0.0.1"
 Print = Callable[[str], None]
 
@@ -53,7 +53,7 @@ def environment(state_dir: Path, database_url: str | None = None) -> dict[str, s
 def migrate(variables: Mapping[str, str], on_line: Print = print) -> None:
     """Brings Airflow's database to the installed version's schema; nothing to do where it is there already.
 
-    ``variables``: the whole environment of the command. Raises ``CommandError`` when the migration fails.
+    ``variables``: the whole environment of the command. Raises :class:`Failed` when the migration fails.
     """
     stamp = Path(variables["AIRFLOW_HOME"]) / "migrated.json"
     url = variables["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
@@ -68,7 +68,7 @@ def migrate(variables: Mapping[str, str], on_line: Print = print) -> None:
 def run_day(day: date, variables: Mapping[str, str], on_line: Print = print) -> None:
     """Runs the daily DAG for a day with ``airflow dags test``: neither scheduler nor API server runs.
 
-    Every line of output goes to ``on_line``. Raises ``CommandError`` when the run fails; interrupted, it ends Airflow
+    Every line of output goes to ``on_line``. Raises :class:`Failed` when the run fails; interrupted, it ends Airflow
     and the task in hand.
     """
     _run(["dags", "test", DAG_ID, day.isoformat()], variables, on_line)
@@ -107,7 +107,7 @@ def _run(arguments: list[str], variables: Mapping[str, str], on_line: Print) -> 
         _end(process.pid)
         raise
     if code:
-        raise CommandError(f"airflow {' '.join(arguments)} ended with exit code {code}; its output says why")
+        raise Failed(f"airflow {' '.join(arguments)} ended with exit code {code}; its output says why")
 
 
 def _end(pid: int, seconds: float = 10) -> None:

@@ -21,20 +21,21 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 from rich.console import Console
 
-from contracts import paths, tables
-from contracts.command import CommandError, run
+from clients import hdfs as files
+from contracts import paths
+from contracts.command import HELP, run
+from contracts.dag import DAG_ID
+from contracts.errors import Failed, NotReady, PlatformError
 from contracts.events import STREAMS
 from contracts.settings import Settings
-from jobs import audit, hbase
-from jobs import hdfs as files
-from jobs.streaming.views import Alert
+from jobs import audit
 from local import airflow, jobs, report
 from local.progress import Progress
 from local.site import DIRECTORY_VARIABLE, ROOT
 from local.stack import Stack, install_with_progress
+from serving import speed
 
 FOLDER = ROOT / "build" / "demo"
 CATCH_UP_SECONDS = 300
@@ -99,7 +100,7 @@ class Demo:
                 stderr=None if sys.stderr.isatty() else log,
             )
         if result.returncode:
-            raise CommandError(f"the generator ended with exit code {result.returncode}; see {log.name}")
+            raise Failed(f"the generator ended with exit code {result.returncode}; see {log.name}")
         return json.loads(ledger.read_text())
 
     def _catch_up(self) -> None:
@@ -116,13 +117,13 @@ class Demo:
                         del waiting[name]
                 self._require_jobs(waiting)
                 if time.monotonic() > deadline:
-                    raise CommandError(f"{', '.join(waiting)} did not catch up within {CATCH_UP_SECONDS} s")
+                    raise NotReady(f"{', '.join(waiting)} did not catch up within {CATCH_UP_SECONDS} s")
                 time.sleep(0.5)
 
     def _require_jobs(self, names: dict[str, Any]) -> None:
         for server in self.stack.status():
             if server.name in names and server.state != "RUNNING":
-                raise CommandError(f"the {server.name} job has ended; its log is {server.log}")
+                raise Failed(f"the {server.name} job has ended; its log is {server.log}")
 
     def _run_dag(self) -> None:
         """The real DAG by Airflow itself; a line for each task as it ends."""
@@ -135,11 +136,11 @@ class Demo:
                     task, state = ended
                     self.console.print(f"  {'✓' if state == 'success' else '✗'} {task}: {state}", highlight=False)
 
-            self.console.print(f"Airflow runs {airflow.DAG_ID} for {self.day}")
+            self.console.print(f"Airflow runs {DAG_ID} for {self.day}")
             try:
                 airflow.run_day(self.day, self._airflow(), on_line)
-            except CommandError as error:
-                raise CommandError(f"the daily DAG failed: {error.format_message()} ({log.name})") from error
+            except PlatformError as error:
+                raise Failed(f"the daily DAG failed: {error} ({log.name})") from error
 
     def _report(self, ledger: dict[str, Any]) -> report.Report:
         marts = self._fetch_exports()
@@ -177,9 +178,9 @@ class Demo:
                 "batch": marts["revenue_daily"][0]["revenue"],
                 "speed": str(on_time.amount + late.amount),
                 "late": str(late.amount),
-                "late_orders": late.orders,
+                "late_purchases": late.purchases,
             },
-            "alerts": {"expected": ledger["alerts_expected"], "raised": audit.alerts(self.settings)},
+            "alerts": {"expected": ledger["alerts_expected"], "raised": len(speed.alerts(self.settings))},
         }
         sent = {
             "duplicates": {name: counts["duplicates"] for name, counts in ledger["streams"].items()},
@@ -188,11 +189,7 @@ class Demo:
         return {**summary, "problems": problems(summary, sent)}
 
     def _newest_alerts(self) -> list[report.Row]:
-        rows = hbase.attempt(
-            self.settings,
-            lambda connection: list(connection.table(tables.STOCK_ALERTS.name).scan(limit=NEWEST_ALERTS)),
-        )
-        alerts = [msgspec.json.decode(cells[b"a:alert"], type=Alert) for _, cells in rows]
+        alerts = speed.alerts(self.settings, NEWEST_ALERTS)
         return [{name: str(getattr(alert, name)) for name in report.ALERT_COLUMNS} for alert in alerts]
 
 
@@ -260,7 +257,7 @@ def _keep_up(demo: Demo, console: Console) -> None:
     console.print(f"Stop it with: {DIRECTORY_VARIABLE}={folder} make local-down")
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(context_settings=HELP)
 @click.option(
     "--day",
     type=click.DateTime(["%Y-%m-%d"]),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from contracts.command import CommandError
+from contracts.errors import Failed
 from local.site import TEMPLATES
 
 POMS = ("kafka", "hadoop", "hbase", "hive-metastore", "spark-connectors")
@@ -36,7 +36,7 @@ def spark_jars() -> list[Path]:
     """The jars that Spark jobs need besides pyspark's own, for ``spark-submit --jars``."""
     jars = sorted((home("spark-connectors") / "lib").glob("*.jar"))
     if not jars:
-        raise CommandError("the Spark connector jars are not installed; run `python -m local install`")
+        raise Failed("the Spark connector jars are not installed; run `python -m local install`")
     return jars
 
 
@@ -53,17 +53,17 @@ def tool(name: str) -> str:
     found = shutil.which(name, path=f"{java_home}/bin" if java_home else None)
     if not found:
         where = f"JAVA_HOME ({java_home})" if java_home else "PATH"
-        raise CommandError(f"{name} was not found in {where}; install a JDK {OLDEST_JAVA}")
+        raise Failed(f"{name} was not found in {where}; install a JDK {OLDEST_JAVA}")
     return found
 
 
 def check_java() -> None:
-    """Raises ``CommandError`` unless there is a Java of the version that the servers need."""
+    """Raises :class:`PlatformError` unless there is a Java of the version that the servers need."""
     answer = subprocess.run([tool("java"), "-version"], capture_output=True, text=True).stderr
     version = re.search(r'version "(\d+)', answer)
     if not version or int(version[1]) < OLDEST_JAVA:
         found = version[1] if version else "unknown"
-        raise CommandError(f"Java {OLDEST_JAVA} or later is needed, {tool('java')} is version {found}")
+        raise Failed(f"Java {OLDEST_JAVA} or later is needed, {tool('java')} is version {found}")
 
 
 def missing() -> list[str]:
@@ -72,12 +72,12 @@ def missing() -> list[str]:
 
 
 def install(report: Report) -> None:
-    """Installs what is missing, reporting each step as a line. Raises ``CommandError`` when Maven fails."""
+    """Installs what is missing, reporting each step as a line. Raises :class:`PlatformError` when Maven fails."""
     check_java()
     if not missing():
         return
     if not shutil.which("mvn"):
-        raise CommandError("mvn was not found in PATH; install Maven 3.8 or later")
+        raise Failed("mvn was not found in PATH; install Maven 3.8 or later")
     with _lock(cache() / "servers"):
         for name in missing():
             _install(name, report)
@@ -109,7 +109,7 @@ def _maven(name: str, target: Path, report: Report) -> None:
                 report(name, "downloading", f"{downloaded}: {match[1]}")
     if process.returncode:
         errors = [line for line in last if "ERROR" in line] or last
-        raise CommandError(f"Maven could not fetch the jars of {name} ({pom}): " + " ".join(errors[:3]))
+        raise Failed(f"Maven could not fetch the jars of {name} ({pom}): " + " ".join(errors[:3]))
 
 
 def _compile(name: str, target: Path) -> None:
@@ -121,7 +121,7 @@ def _compile(name: str, target: Path) -> None:
     command = [tool("javac"), "-nowarn", "-cp", f"{target}/lib/*", "-d", str(classes), *map(str, sources)]
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
-        raise CommandError(f"javac could not compile {sources[0].name}: {result.stderr.strip()}")
+        raise Failed(f"javac could not compile {sources[0].name}: {result.stderr.strip()}")
     archive = shutil.make_archive(str(target / "ours"), "zip", classes)
     Path(archive).rename(target / "lib" / f"ecommerce-lambda-{name}.jar")
 

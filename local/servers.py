@@ -8,7 +8,7 @@ from pathlib import Path
 from shutil import rmtree
 
 from contracts import paths
-from contracts.command import CommandError
+from contracts.errors import Mistake
 from jobs.prepare import prepare
 from local import install, jobs, postgres, ready
 from local.site import Site
@@ -284,7 +284,7 @@ SERVERS = (
 def with_dependencies(servers: Sequence[Server], names: set[str] | None) -> list[Server]:
     """Those of ``servers`` that are named and all that they need, in the same order.
 
-    ``None`` names all but those that start on request. Raises ``CommandError`` for a name that is not known.
+    ``None`` names all but those that start on request. Raises :class:`PlatformError` for a name that is not known.
     """
     by_name = {server.name: server for server in servers}
     wanted: set[str] = set()
@@ -292,7 +292,7 @@ def with_dependencies(servers: Sequence[Server], names: set[str] | None) -> list
     while queue:
         name = queue.pop()
         if name not in by_name:
-            raise CommandError(f"unknown server {name!r}; known are {', '.join(by_name)}")
+            raise Mistake(f"unknown server {name!r}; known are {', '.join(by_name)}")
         if name not in wanted:
             wanted.add(name)
             queue += [*by_name[name].after, *by_name[name].beside]

@@ -12,7 +12,7 @@ from shutil import rmtree
 
 import jinja2
 
-from contracts.command import CommandError
+from contracts.errors import Mistake
 from contracts.settings import Settings
 from local.ports import HOST, Ports
 
@@ -35,9 +35,9 @@ class Site:
     ports: Ports = field(default_factory=Ports.from_environment)
 
     def check(self) -> None:
-        """Raises ``CommandError`` for a folder that the servers cannot take: HDFS fails on a space or an umlaut."""
+        """Raises :class:`Mistake` for a folder that the servers cannot take: HDFS fails on a space or an umlaut."""
         if not re.fullmatch(r"[A-Za-z0-9_./+@=-]+", str(self.directory)):
-            raise CommandError(
+            raise Mistake(
                 f"the servers cannot keep their data in {str(self.directory)!r}, whose name has more than letters, "
                 f"digits and _./+@=-; set {DIRECTORY_VARIABLE} to another folder"
             )

@@ -15,7 +15,8 @@ from typing import Any
 
 import psutil
 
-from contracts.command import CommandError
+from clients import retry
+from contracts.errors import Failed, Mistake, NotReady
 from contracts.settings import Settings
 from local import install, tools
 from local.ports import Ports, check_free
@@ -66,7 +67,7 @@ class Stack:
     def up(self, only: set[str] | None = None) -> None:
         """Starts the servers that do not run yet (``only`` those named, and what they need) and waits until they serve.
 
-        Raises ``CommandError`` when one cannot; then, as after Ctrl-C, what this call started is stopped again.
+        Raises :class:`Failed` when one cannot; then, as after Ctrl-C, what this call started is stopped again.
         """
         servers = with_dependencies(self._servers, only)
         self._site.check()
@@ -96,19 +97,28 @@ class Stack:
         for server in self._servers:
             if server.then:
                 if server.name not in running:
-                    raise CommandError(f"{server.name} is not running; start it with `python -m local up`")
+                    raise Mistake(f"{server.name} is not running; start it with `python -m local up`")
                 server.then(self._site)
 
     def kill(self, name: str) -> None:
         """Ends one server with SIGKILL; :meth:`up` starts it again."""
         self._supervisor.kill(name)
-        _until_gone(lambda: not self._supervisor.process(name).running, 5)
+        self._wait_until_gone(name, 5)
 
     def stop(self, name: str) -> None:
         """Ends one server in good order; :meth:`up` starts it again."""
         (server,) = (server for server in self._servers if server.name == name)
         self._supervisor.stop(name)
-        _until_gone(lambda: not self._supervisor.process(name).running, server.stop_seconds + 5)
+        self._wait_until_gone(name, server.stop_seconds + 5)
+
+    def _wait_until_gone(self, name: str, seconds: float) -> None:
+        retry.until(
+            lambda: self._supervisor.process(name),
+            lambda process: not process.running,
+            seconds=seconds,
+            pause=0.05,
+            what=f"the end of {name}",
+        )
 
     def status(self) -> list[Status]:
         """All servers, running or not."""
@@ -203,9 +213,7 @@ class Stack:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise CommandError(
-                    f"another command is starting or stopping the stack in {self._site.directory}"
-                ) from None
+                raise Mistake(f"another command is starting or stopping the stack in {self._site.directory}") from None
             yield
 
 
@@ -262,24 +270,25 @@ class _Starter:
         self._progress.update(server.name, "ready")
 
     def _wait_until_ready(self, server: Server) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while True:
+        def ask() -> bool:
             _check_cancelled()
             if not self._supervisor.process(server.name).running:
                 raise _failure(self._site, server, "died while it started")
             try:
                 server.ready(self._site)
-                return
             except Exception as error:  # any error of any client library means: not yet
-                if time.monotonic() > deadline:
-                    why = f"was not ready after {START_SECONDS} s ({type(error).__name__}: {error})"
-                    raise _failure(self._site, server, why) from error
-            time.sleep(POLL_SECONDS)
+                raise NotReady(f"{type(error).__name__}: {error}") from error
+            return True
+
+        try:
+            retry.until(ask, seconds=START_SECONDS, pause=POLL_SECONDS)
+        except NotReady as error:
+            raise _failure(self._site, server, f"was not ready: {error}") from error
 
 
-def _failure(site: Site, server: Server, what: str) -> CommandError:
+def _failure(site: Site, server: Server, what: str) -> Failed:
     log = site.log(server.name)
-    return CommandError(f"{server.name} {what}; its log {log} ends with:\n{tools.tail(log)}")
+    return Failed(f"{server.name} {what}; its log {log} ends with:\n{tools.tail(log)}")
 
 
 def install_with_progress() -> None:
@@ -305,12 +314,6 @@ def _memory(pid: int) -> int:
         return int(process.memory_info().rss + sum(child.memory_full_info().uss for child in children))
     except psutil.Error:
         return 0
-
-
-def _until_gone(gone: Any, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not gone() and time.monotonic() < deadline:
-        time.sleep(0.05)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import xmlrpc.client
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from typing import Any
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
-from contracts.command import CommandError
+from clients import retry
+from contracts.errors import Failed
 from local.site import Site, write_private
 
 KEPT_VARIABLES = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "TMPDIR", "USER", "XDG_CACHE_HOME", "JAVA_HOME")
@@ -77,18 +77,18 @@ class Supervisor:
         command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._configuration)]
         result = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=self._site.directory)
         if result.returncode:
-            raise CommandError(f"supervisord did not start: {(result.stderr or result.stdout).strip()}")
-        _until(self.running, 10, "supervisord did not answer within 10 s")
+            raise Failed(f"supervisord did not start: {(result.stderr or result.stdout).strip()}")
+        retry.until(self.running, seconds=10, pause=0.05, what="an answer of supervisord")
 
     def launch(self, name: str) -> None:
         """Starts one program; whether it stays up is seen in :meth:`process`.
 
-        Raises ``CommandError`` when it cannot be started at all.
+        Raises :class:`PlatformError` when it cannot be started at all.
         """
         try:
             self._call("startProcess", name, False)
         except xmlrpc.client.Fault as fault:
-            raise CommandError(f"{name} cannot be started: {fault.faultString}") from fault
+            raise Failed(f"{name} cannot be started: {fault.faultString}") from fault
 
     def stop(self, name: str) -> None:
         """Asks one program to stop; supervisord kills it when its time is over."""
@@ -201,11 +201,3 @@ def _socket_folder() -> Path:
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     usable = runtime and len(runtime) < 60 and os.access(runtime, os.W_OK)
     return Path(tempfile.mkdtemp(prefix="ecommerce-", dir=runtime if usable else "/tmp"))  # noqa: S108 (mode 0700)
-
-
-def _until(condition: Any, seconds: float, message: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise CommandError(message)
-        time.sleep(0.05)

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from contracts.command import CommandError
+from contracts.errors import Failed
 from local import install
 from local.site import Site
 
@@ -58,7 +58,7 @@ def java(classpath: Sequence[Path | str], main_class: str, *arguments: str, flag
 def run_tool(site: Site, server: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
     """Runs a program to its end, its output in a log of its own beside the server's.
 
-    Raises ``CommandError`` with the last lines when it fails, ``Cancelled`` when the user gave up.
+    Raises :class:`PlatformError` with the last lines when it fails, ``Cancelled`` when the user gave up.
     """
     log = site.log(f"{server}-setup")
     with log.open("wb") as output:
@@ -80,7 +80,7 @@ def run_tool(site: Site, server: str, command: Sequence[str], environment: Mappi
                     process.wait()
                     raise Cancelled from None
     if code:
-        raise CommandError(f"preparing {server} failed with exit code {code}:\n{tail(log)}\n(all of it in {log})")
+        raise Failed(f"preparing {server} failed with exit code {code}:\n{tail(log)}\n(all of it in {log})")
 
 
 def tail(log: Path, lines: int = LOG_LINES) -> str:

@@ -1,4 +1,4 @@
-"""The real servers behind the integration tests: one stack for them all, fresh, on ports and folders of its own.
+"""The real servers behind the integration tests: one stack for them all, fresh, on free ports and in its own folder.
 
 It ends with the last of these tests, before those on a cluster begin.
 """
@@ -13,18 +13,18 @@ from pathlib import Path
 import pytest
 
 from contracts.settings import Settings
-from local.ports import OFFSET_VARIABLE, Ports
+from local.jobs import environment
+from local.ports import Ports
 from local.stack import Stack
 
 logging.getLogger("py4j").setLevel(logging.ERROR)  # it says goodbye after pytest has closed its streams
 ROOT = Path(__file__).parents[1]
-PORT_OFFSET = "10000"
 
 
 @pytest.fixture(scope="package")
 def local_stack() -> Iterator[Stack]:
     """All servers of the local stack, ready, with folders, topics and tables created and no data."""
-    stack = Stack(ROOT / "build" / "test", Ports.from_environment({OFFSET_VARIABLE: PORT_OFFSET}))
+    stack = Stack(ROOT / "build" / "test", Ports.free())
     stack.down(wipe=True)
     stack.up()
     yield stack
@@ -57,6 +57,4 @@ def job(stack: Settings, local_stack: Stack) -> Callable[..., subprocess.Complet
 
 def job_environment(stack: Stack) -> dict[str, str]:
     """The environment in which a job reaches a local stack."""
-    from local.jobs import environment
-
     return {**os.environ, **environment(stack.site)}

@@ -1,28 +1,45 @@
-"""Filling marts: the part that the tasks ``revenue``, ``funnel``, ``affinity`` and ``stock`` share."""
+"""Filling marts: what the tasks ``revenue``, ``funnel``, ``affinity`` and ``stock`` do, each with marts of its own."""
 
 import time
 from datetime import date
 
+import click
 import structlog
 
-from contracts.command import CommandError
-from contracts.tables import MARTS, RAW, HiveTable
+from clients.sql import SQL_SETTINGS, Sql, connect
+from contracts.command import with_settings
+from contracts.errors import NotFound
+from contracts.hive import MARTS, RAW, HiveTable
+from contracts.settings import Settings
 from jobs.batch import statements
-from jobs.batch.endpoint import Sql
+from jobs.batch.options import day_option
 
 log = structlog.get_logger()
+
+
+def mart_task(help: str, *marts: str) -> click.Command:
+    """The command of a task that fills these marts."""
+
+    @click.command(help=help)
+    @day_option
+    @with_settings(*SQL_SETTINGS)
+    def main(day: date, settings: Settings) -> None:
+        with connect(settings) as sql:
+            fill(sql, day, *marts)
+
+    return main
 
 
 def fill(sql: Sql, day: date, *marts: str) -> None:
     """Overwrites a day of each mart with what ``sql/<mart>.sql`` selects.
 
-    Raises ``CommandError`` when a stream that the marts are made of has no rows on that day: an ``INSERT OVERWRITE``
+    Raises :class:`NotFound` when a stream that the marts are made of has no rows on that day: an ``INSERT OVERWRITE``
     with dynamic partitioning of nothing would leave an older result in place.
     """
     for stream in sorted({stream for mart in marts for stream in statements.streams(mart)}):
         landed = count(sql, RAW[stream], day)
         if not landed:
-            raise CommandError(
+            raise NotFound(
                 f"{RAW[stream].qualified} has no rows on {day}; let ingest land the day and run "
                 "jobs.batch.repair_partitions first"
             )

@@ -11,9 +11,9 @@ from pathlib import Path
 from string import Template
 from typing import Final
 
-from contracts.tables import MARTS, RAW, HiveTable
+from contracts.hive import MARTS, RAW, HiveTable
 
-FOLDER: Final = Path(__file__).parent / "sql"
+FOLDER: Final = Path(__file__).parent / "tasks" / "sql"
 
 
 def statement(name: str, day: date) -> str:

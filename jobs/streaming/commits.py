@@ -18,15 +18,16 @@ import msgspec
 import structlog
 from hdfs import InsecureClient
 
+from clients import hdfs as files
 from contracts import paths
-from jobs import hdfs as files
+from contracts.errors import BrokenPromise
 
 log = structlog.get_logger()
 KEPT = 100
 """Commits kept for reading back what happened; only the newest is needed."""
 
 
-class ConcurrentWriter(RuntimeError):
+class ConcurrentWriter(BrokenPromise):
     """Another process committed to the same log."""
 
 

@@ -8,13 +8,15 @@ import msgspec
 import structlog
 from pyspark.sql import DataFrame
 
+from clients import hdfs as files
+from clients.hdfs import HDFS_SETTINGS
+from clients.kafka import KAFKA_SETTINGS
 from contracts import paths
-from contracts.command import CommandError, run, with_settings
+from contracts.command import run, with_settings
+from contracts.errors import BrokenPromise
 from contracts.events import STREAMS
-from contracts.kafka import KAFKA_SETTINGS
 from contracts.paths import INGEST
 from contracts.settings import Settings
-from jobs import hdfs as files
 from jobs.streaming.commits import Commit, CommitLog, Counts
 from jobs.streaming.landing import Landing, Summary
 from jobs.streaming.query import run_query
@@ -39,7 +41,7 @@ class Ingest:
         """Stages, commits and publishes a batch; returns its counts. What is landed is left out by its offset."""
         sequence = self._last.sequence + 1
         staging = self._log.staging_folder(sequence)
-        landing = Landing(self._settings, self._streaming.watermark, self._run_id, staging, self._last.partitions)
+        landing = Landing(self._settings, self._streaming.delay, self._run_id, staging, self._last.partitions)
         began = time.monotonic()
         rows = records.mapInArrow(landing, "summary BINARY").collect()
         staged = time.monotonic()
@@ -83,18 +85,18 @@ def next_commit(last: Commit, summaries: list[Summary]) -> Commit:
 
 
 def require_same_topics(last: Commit, topic_ids: dict[str, str]) -> None:
-    """Raises :class:`CommandError` where a topic was created anew: its records would pass for landed ones."""
+    """Raises :class:`BrokenPromise` where a topic was created anew: its records would pass for landed ones."""
     for topic, known in last.topic_ids.items():
         if topic_ids.get(topic, known) != known:
-            raise CommandError(
+            raise BrokenPromise(
                 f"topic {topic} is not the one that was landed so far: it was created anew, its offsets begin again; "
                 f"to land it from its beginning, remove {paths.COMMITS}/{INGEST} and the checkpoint"
             )
 
 
 @click.command()
-@with_settings(*KAFKA_SETTINGS, "hdfs_uri", "webhdfs_url", "hdfs_user")
-@streaming_options(INGEST, trigger_seconds=10, max_offsets=400_000)
+@with_settings(*KAFKA_SETTINGS, "hdfs_uri", *HDFS_SETTINGS)
+@streaming_options(INGEST, trigger=10.0, max_offsets=400_000)
 def main(settings: Settings, streaming: StreamingSettings) -> None:
     """Land clicks, purchases and inventory as Parquet on HDFS.
 
@@ -103,7 +105,7 @@ def main(settings: Settings, streaming: StreamingSettings) -> None:
     """
 
     def handler(run_id: str, topic_ids: dict[str, str]) -> Ingest:
-        files.require(settings)
+        files.answers(settings)
         return Ingest(settings, streaming, run_id, topic_ids)
 
     topics = [stream.topic for stream in STREAMS]

@@ -14,14 +14,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from confluent_kafka import Producer
 
-from contracts import kafka, paths
+from clients import hdfs as files
+from clients import kafka
+from contracts import paths
 from contracts.events import BY_TOPIC
+from contracts.hive import RAW, arrow_schema
 from contracts.settings import Settings
-from contracts.tables import RAW, arrow_schema
-from contracts.topics import DEAD_LETTERS, MAX_MESSAGE_BYTES
-from jobs import hdfs as files
+from contracts.topics import DEAD_LETTERS, MAX_DEAD_LETTER_BYTES
 from jobs.streaming import window as windows
 from jobs.streaming.commits import Counts, LandedFile, PartitionState
 from jobs.streaming.partitions import by_partition
@@ -197,33 +197,19 @@ def _last_offset(name: str) -> int:
 def _send_dead_letters(settings: Settings, topic: str, partition: int, dead: list[Rejected]) -> None:
     """Sends rejected records, raw bytes as value, the reason and origin as headers.
 
-    The key ``topic/partition/offset`` is the same on a replay: readers that count take one record a key.
-    Raises ``RuntimeError`` when Kafka does not take them all.
+    The key ``topic/partition/offset`` is the same on a replay: readers that count take one record a key. Raises as
+    ``clients.kafka.send_all`` when Kafka does not take them all.
     """
-    if not dead:
-        return
-    producer = Producer(
-        {
-            **kafka.confluent(settings),
-            "enable.idempotence": True,
-            "message.max.bytes": MAX_MESSAGE_BYTES + 64 * 1024,
-        }
-    )
-    failures: list[str] = []
-    for record in dead:
-        producer.produce(
-            DEAD_LETTERS,
-            key=f"{topic}/{partition}/{record.offset}",
-            value=record.value,
-            headers={
-                "reason": record.reason.encode(errors="replace"),
-                "topic": topic,
-                "partition": str(partition),
-                "offset": str(record.offset),
-            },
-            on_delivery=lambda error, _: failures.append(str(error)) if error else None,
-        )
-        producer.poll(0)
-    unsent = producer.flush(60)
-    if unsent or failures:
-        raise RuntimeError(f"{unsent + len(failures)} dead letters of {topic} were not taken by Kafka: {failures[:1]}")
+    if dead:
+        letters = (_letter(topic, partition, record) for record in dead)
+        kafka.send_all(settings, DEAD_LETTERS, letters, **{"message.max.bytes": MAX_DEAD_LETTER_BYTES})
+
+
+def _letter(topic: str, partition: int, record: Rejected) -> kafka.Record:
+    headers: dict[str, str | bytes | None] = {
+        "reason": record.reason.encode(errors="replace"),
+        "topic": topic,
+        "partition": str(partition),
+        "offset": str(record.offset),
+    }
+    return f"{topic}/{partition}/{record.offset}", record.value, headers

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 from prometheus_client import CollectorRegistry, Counter, Gauge, Summary, disable_created_metrics, start_http_server
 
-from contracts.command import CommandError
+from contracts.errors import Mistake
 
 LAG = "ecommerce_stream_lag_records"
 """The metric that autoscalers and alerts look at."""
@@ -54,11 +54,11 @@ class Metrics:
         self._looked = float("-inf")
 
     def serve(self, host: str, port: int) -> None:
-        """Raises :class:`CommandError` where the port is taken."""
+        """Raises :class:`Mistake` where the port is taken."""
         try:
             start_http_server(port, host, registry=self.registry)
         except OSError as error:
-            raise CommandError(f"cannot serve metrics at {host}:{port}: {error.strerror}") from error
+            raise Mistake(f"cannot serve metrics at {host}:{port}: {error.strerror}") from error
 
     @contextmanager
     def batch(self) -> Iterator[None]:

@@ -10,122 +10,42 @@ from typing import Any
 import click
 from pyspark.sql import DataFrame, SparkSession
 
-from contracts import kafka, paths
-from contracts.settings import Settings
+from clients import kafka
+from contracts import paths
+from contracts.command import options
+from contracts.events import WATERMARK
+from contracts.settings import PREFIX, Settings, setting
 
 
 @dataclass(frozen=True, slots=True)
 class StreamingSettings:
-    """How a streaming job runs. Times in seconds; ``max_offsets`` is records a batch over all its topics.
+    """How a streaming job runs. Times in seconds."""
 
-    ``metrics_port`` 0 serves no metrics.
-    """
+    watermark: int = setting(
+        int(WATERMARK.total_seconds()),
+        "Seconds behind its partition's newest event from which an event is late. Ingest and speed must agree on it.",
+        click.IntRange(min=0),
+        PREFIX + "WATERMARK",
+    )
+    trigger: float = setting(0.0, "Seconds between batches; 0 starts the next at once.", click.FloatRange(min=0))
+    max_offsets: int = setting(
+        100_000, "Most records a batch, over all topics (maxOffsetsPerTrigger).", click.IntRange(min=1)
+    )
+    checkpoint: str = setting(paths.CHECKPOINTS, "Checkpoint folder on HDFS.")
+    available_now: bool = setting(False, "Drain what the topics hold now, then end.")
+    metrics_host: str = setting("127.0.0.1", "Address to serve metrics at; 0.0.0.0 is every one.")
+    metrics_port: int = setting(0, "Serve Prometheus metrics at this port; 0 serves none.", click.IntRange(0, 65535))
 
-    watermark: timedelta
-    trigger_seconds: float
-    max_offsets: int
-    checkpoint: str
-    available_now: bool
-    metrics_host: str
-    metrics_port: int
+    @property
+    def delay(self) -> timedelta:
+        """The watermark."""
+        return timedelta(seconds=self.watermark)
 
 
-def streaming_options(job: str, trigger_seconds: float, max_offsets: int) -> Callable[[Callable[..., Any]], Any]:
+def streaming_options(job: str, **defaults: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The flags of a streaming job, each with an environment variable ``ECOMMERCE_<JOB>_<NAME>``."""
-
-    def variable(name: str) -> str:
-        return f"ECOMMERCE_{job.upper()}_{name}"
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        def command(
-            watermark: int,
-            trigger: float,
-            max_offsets: int,
-            checkpoint: str,
-            available_now: bool,
-            metrics_host: str,
-            metrics_port: int,
-            **kwargs: Any,
-        ) -> Any:
-            streaming = StreamingSettings(
-                timedelta(seconds=watermark),
-                trigger,
-                max_offsets,
-                checkpoint,
-                available_now,
-                metrics_host,
-                metrics_port,
-            )
-            return function(streaming=streaming, **kwargs)
-
-        command.__name__, command.__doc__ = function.__name__, function.__doc__
-        command.__click_params__ = list(getattr(function, "__click_params__", []))  # type: ignore[attr-defined]
-        for option in (
-            click.option(
-                "--metrics-port",
-                envvar=variable("METRICS_PORT"),
-                show_envvar=True,
-                default=0,
-                show_default=True,
-                type=click.IntRange(0, 65535),
-                help="Serve Prometheus metrics at this port; 0 serves none.",
-            ),
-            click.option(
-                "--metrics-host",
-                envvar=variable("METRICS_HOST"),
-                show_envvar=True,
-                default="127.0.0.1",
-                show_default=True,
-                help="Address to serve them at; 0.0.0.0 is every one.",
-            ),
-            click.option(
-                "--available-now",
-                envvar=variable("AVAILABLE_NOW"),
-                show_envvar=True,
-                is_flag=True,
-                help="Drain what the topics hold now, then end.",
-            ),
-            click.option(
-                "--checkpoint",
-                envvar=variable("CHECKPOINT"),
-                show_envvar=True,
-                default=f"{paths.CHECKPOINTS}/{job}",
-                show_default=True,
-                help="Checkpoint folder on HDFS.",
-            ),
-            click.option(
-                "--max-offsets",
-                envvar=variable("MAX_OFFSETS"),
-                show_envvar=True,
-                default=max_offsets,
-                show_default=True,
-                type=click.IntRange(min=1),
-                help="Most records a batch (maxOffsetsPerTrigger).",
-            ),
-            click.option(
-                "--trigger",
-                envvar=variable("TRIGGER"),
-                show_envvar=True,
-                default=trigger_seconds,
-                show_default=True,
-                type=click.FloatRange(min=0),
-                help="Seconds between batches; 0 starts the next at once.",
-            ),
-            click.option(
-                "--watermark",
-                envvar="ECOMMERCE_WATERMARK",
-                show_envvar=True,
-                default=600,
-                show_default=True,
-                type=click.IntRange(min=0),
-                help="Seconds behind its partition's newest event from which an event is late. Ingest and speed must "
-                "agree on it.",
-            ),
-        ):
-            command = option(command)
-        return command
-
-    return decorate
+    checkpoint = f"{paths.CHECKPOINTS}/{job}"
+    return options(StreamingSettings, "streaming", prefix=f"{PREFIX}{job.upper()}_", checkpoint=checkpoint, **defaults)
 
 
 def spark_session(app_name: str, settings: Settings) -> SparkSession:

@@ -7,13 +7,15 @@ import msgspec
 import structlog
 from pyspark.sql import DataFrame
 
-from contracts.command import CommandError, run, with_settings
+from clients import hbase
+from clients.hbase import HBASE_SETTINGS
+from clients.kafka import KAFKA_SETTINGS
+from contracts.command import run, with_settings
+from contracts.errors import NotFound
 from contracts.events import STREAMS
-from contracts.kafka import KAFKA_SETTINGS
+from contracts.hbase import HBASE_TABLES
 from contracts.paths import SPEED
 from contracts.settings import Settings
-from contracts.tables import HBASE_TABLES
-from jobs import hbase
 from jobs.streaming.query import BatchHandler, run_query
 from jobs.streaming.settings import StreamingSettings, streaming_options
 from jobs.streaming.views import Summary, Views
@@ -24,8 +26,8 @@ OUTCOMES = ("events", "late", "duplicates", "alerts")
 
 
 @click.command()
-@with_settings(*KAFKA_SETTINGS, "hdfs_uri", "hdfs_user", "hbase_thrift_host", "hbase_thrift_port")
-@streaming_options(SPEED, trigger_seconds=0, max_offsets=100_000)
+@with_settings(*KAFKA_SETTINGS, "hdfs_uri", "hdfs_user", *HBASE_SETTINGS)
+@streaming_options(SPEED)
 def main(settings: Settings, streaming: StreamingSettings) -> None:
     """Keep HBase current: revenue by minute, stock, user profiles, critical-stock alerts.
 
@@ -42,22 +44,16 @@ def main(settings: Settings, streaming: StreamingSettings) -> None:
         return counts
 
     def handler(_: str, topic_ids: dict[str, str]) -> BatchHandler:
-        return partial(update, Views(settings, streaming.watermark, topic_ids))
+        return partial(update, Views(settings, streaming.delay, topic_ids))
 
     run_query(SPEED, settings, streaming, [stream.topic for stream in STREAMS], OUTCOMES, handler)
 
 
 def require_tables(settings: Settings) -> None:
-    """Raises :class:`CommandError` where the HBase Thrift server does not answer or a table is missing."""
-    try:
-        present = hbase.attempt(settings, lambda connection: set(connection.tables()), seconds=20)
-    except hbase.BROKEN as error:
-        raise CommandError(
-            f"HBase Thrift at {settings.hbase_thrift_host}:{settings.hbase_thrift_port} cannot be reached ({error}); "
-            "start it (make local-up) or set ECOMMERCE_HBASE_THRIFT_HOST and _PORT"
-        ) from error
+    """Raises where the HBase Thrift server does not answer, :class:`NotFound` where a table is missing."""
+    present = hbase.attempt(settings, lambda connection: set(connection.tables()), seconds=20)
     if missing := [table.name for table in HBASE_TABLES if table.name.encode() not in present]:
-        raise CommandError(f"HBase has no table {missing[0]}; create the tables first (python -m local prepare)")
+        raise NotFound(f"HBase has no table {missing[0]}; create the tables first (python -m local prepare)")
 
 
 if __name__ == "__main__":

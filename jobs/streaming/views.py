@@ -10,7 +10,6 @@ partition's progress are skipped. So a replay changes nothing, and no state is h
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
 
@@ -18,71 +17,18 @@ import happybase
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
-from confluent_kafka import Producer
 
-from contracts import kafka, tables, topics
-from contracts.events import CLICKS, INVENTORY, PURCHASES, Click, Purchase, StockChange, timestamp
+from clients import hbase, kafka
+from contracts import hbase as tables
+from contracts.errors import BrokenPromise
+from contracts.events import CLICKS, INVENTORY, PURCHASES, Alert, Click, Purchase, StockChange
+from contracts.hbase import Progress, Revenue, Spending, Stock, Visit, add_revenue
 from contracts.settings import Settings
-from jobs import hbase
+from contracts.topics import ALERTS
 from jobs.streaming.partitions import by_partition
 from jobs.streaming.records import Event, Reader, Rejected
 
 SUMMARY = pa.schema([("summary", pa.binary())])
-
-
-class Progress(msgspec.Struct):
-    """``end``: offset up to which the partition is counted; ``newest_ms``: running maximum of event times.
-
-    ``topic_id``: Kafka's id of the topic that the offsets belong to.
-    """
-
-    end: int = 0
-    newest_ms: int | None = None
-    topic_id: str = ""
-
-
-class Revenue(msgspec.Struct):
-    """On-time revenue of a minute (EUR) and how many purchases it is made of."""
-
-    amount: Decimal = Decimal("0.00")
-    orders: int = 0
-
-
-class Stock(msgspec.Struct):
-    """Stock after the newest change."""
-
-    level: int
-    threshold: int
-    time: datetime
-
-
-class Visit(msgspec.Struct):
-    """The newest click of a user; ``category`` is the last one looked at, if any."""
-
-    page: str
-    category: str | None
-    device: str
-    country: str
-    time: datetime
-
-
-class Spending(msgspec.Struct):
-    """All purchases of a user."""
-
-    orders: int
-    amount: Decimal
-    time: datetime
-
-
-class Alert(msgspec.Struct):
-    """A product's stock in a warehouse fell to its critical threshold or below."""
-
-    event_id: str
-    event_time: str
-    product_id: str
-    warehouse: str
-    stock_level: int
-    critical_threshold: int
 
 
 class Summary(msgspec.Struct):
@@ -135,12 +81,12 @@ class Partition:
     def __init__(self, connection: happybase.Connection, topic: str, topic_id: str, number: int, first: int) -> None:
         self.connection, self.topic, self.topic_id, self.number = connection, topic, topic_id, number
         self._progress = connection.table(tables.SPEED_PROGRESS.name)
-        self._column = f"{tables.VALUE_FAMILY}:{number}".encode()
+        self._column = tables.partition_column(tables.VALUE_FAMILY, number)
         # At start the newest progress there is; records below it are counted already.
         progress = self._read_progress(None)
         if progress.topic_id not in ("", topic_id):
-            raise RuntimeError(
-                f"Error: topic {topic} is not the one that was counted so far: it was created anew, its offsets "
+            raise BrokenPromise(
+                f"topic {topic} is not the one that was counted so far: it was created anew, its offsets "
                 "begin again; drop the HBase tables and create them anew to count it from its beginning"
             )
         self.start = max(first, progress.end)
@@ -172,14 +118,14 @@ class Partition:
         table: tables.HBaseTable,
         family: str,
         kind: type[Value],
-        added: dict[str, Value],
+        added: dict[bytes, Value],
         merge: Callable[[Value, Value], Value],
     ) -> None:
         """Writes ``merge(value as of start, added value)`` of each row, as version ``end``."""
-        column = f"{family}:{self.number}".encode()
+        column = tables.partition_column(family, self.number)
         handle = self.connection.table(table.name)
-        rows = handle.rows([key.encode() for key in added], columns=[column], timestamp=self.start + 1)
-        before = {key.decode(): msgspec.json.decode(row[column], type=kind) for key, row in rows}
+        rows = handle.rows(list(added), columns=[column], timestamp=self.start + 1)
+        before = {key: msgspec.json.decode(row[column], type=kind) for key, row in rows}
         self.put(
             table,
             {
@@ -188,18 +134,18 @@ class Partition:
             },
         )
 
-    def put(self, table: tables.HBaseTable, rows: dict[str, dict[bytes, bytes]]) -> None:
+    def put(self, table: tables.HBaseTable, rows: dict[bytes, dict[bytes, bytes]]) -> None:
         """Writes rows as version ``end``."""
         batch = self.connection.table(table.name).batch(timestamp=self.end)
         for key, row in rows.items():
-            batch.put(key.encode(), row)
+            batch.put(key, row)
         batch.send()
 
     def finish(self) -> None:
         """States that the partition is counted up to ``end``. Written last: until then a replay starts over."""
         if self.end > self._before.end:
             progress = msgspec.json.encode(Progress(self.end, self._newest_ms, self.topic_id))
-            self.put(tables.SPEED_PROGRESS, {self.topic: {self._column: progress}})
+            self.put(tables.SPEED_PROGRESS, {self.topic.encode(): {self._column: progress}})
 
 
 def _newest_stock(before: Stock, added: Stock) -> Stock:
@@ -208,11 +154,11 @@ def _newest_stock(before: Stock, added: Stock) -> Stock:
 
 
 def _add_revenue(before: Revenue, added: Revenue) -> Revenue:
-    return Revenue(before.amount + added.amount, before.orders + added.orders)
+    return add_revenue([before, added])
 
 
 def _add_spending(before: Spending, added: Spending) -> Spending:
-    return Spending(before.orders + added.orders, before.amount + added.amount, max(before.time, added.time))
+    return Spending(before.amount + added.amount, max(before.time, added.time), before.purchases + added.purchases)
 
 
 def _add_visit(before: Visit, added: Visit) -> Visit:
@@ -221,38 +167,39 @@ def _add_visit(before: Visit, added: Visit) -> Visit:
     return Visit(chosen.page, category, chosen.device, chosen.country, chosen.time)
 
 
-def _collect(into: dict[str, Value], key: str, value: Value, merge: Callable[[Value, Value], Value]) -> None:
+def _collect(into: dict[bytes, Value], key: bytes, value: Value, merge: Callable[[Value, Value], Value]) -> None:
     into[key] = merge(into[key], value) if key in into else value
 
 
 def update_clicks(settings: Settings, partition: Partition, records: Records, summary: Summary) -> None:
-    visits: dict[str, Visit] = {}
+    visits: dict[bytes, Visit] = {}
     for _, click, _ in records:
         assert isinstance(click, Click)
         visit = Visit(click.page, click.category, click.device, click.country, click.event_time)
-        _collect(visits, click.user_id, visit, _add_visit)
-    partition.update(tables.USER_PROFILES, "c", Visit, visits, _add_visit)
+        _collect(visits, click.user_id.encode(), visit, _add_visit)
+    partition.update(tables.USER_PROFILES, tables.VISIT_FAMILY, Visit, visits, _add_visit)
 
 
 def update_purchases(settings: Settings, partition: Partition, records: Records, summary: Summary) -> None:
     """Counts each purchase once: late ones apart, on-time ones in their minute, both in the user's total."""
     fresh = _unseen(partition, records)
     summary.duplicates = len(records) - len(fresh)
-    minutes: dict[str, Revenue] = {}
-    users: dict[str, Spending] = {}
-    late_rows: dict[str, dict[bytes, bytes]] = {}
+    minutes: dict[bytes, Revenue] = {}
+    users: dict[bytes, Spending] = {}
+    late_rows: dict[bytes, dict[bytes, bytes]] = {}
     for _, purchase, late in fresh:
         assert isinstance(purchase, Purchase)
-        minute = f"{purchase.event_time:%Y%m%d%H%M}"
         if late:
-            late_rows[f"{minute}/{purchase.event_id}"] = {b"l:amount": str(purchase.total).encode()}
+            key = tables.late_key(purchase.event_time, purchase.event_id)
+            late_rows[key] = {tables.LATE_AMOUNT.column: str(purchase.total).encode()}
         else:
-            _collect(minutes, minute, Revenue(purchase.total, 1), _add_revenue)
-        spent = Spending(1, purchase.total, purchase.event_time)
-        _collect(users, purchase.user_id, spent, _add_spending)
+            key = tables.minute_key(purchase.event_time)
+            _collect(minutes, key, Revenue(purchase.total, 1), _add_revenue)
+        spent = Spending(purchase.total, purchase.event_time, 1)
+        _collect(users, purchase.user_id.encode(), spent, _add_spending)
     partition.update(tables.REVENUE_BY_MINUTE, tables.VALUE_FAMILY, Revenue, minutes, _add_revenue)
     partition.put(tables.REVENUE_LATE, late_rows)
-    partition.update(tables.USER_PROFILES, "p", Spending, users, _add_spending)
+    partition.update(tables.USER_PROFILES, tables.SPENDING_FAMILY, Spending, users, _add_spending)
 
 
 def _unseen(partition: Partition, records: Records) -> Records:
@@ -261,67 +208,42 @@ def _unseen(partition: Partition, records: Records) -> Records:
     for record in records:
         first.setdefault(record[1].event_id, record)
     table = partition.connection.table(tables.SEEN_PURCHASES.name)
-    seen = {key.decode(): row[b"o:at"] for key, row in table.rows([key.encode() for key in first])}
-    places = {key: f"{partition.number}/{record[0]}".encode() for key, record in first.items()}
+    seen = {key.decode(): row[tables.SEEN_AT.column] for key, row in table.rows([key.encode() for key in first])}
+    places = {key: tables.seen_at(partition.number, record[0]) for key, record in first.items()}
     # Seen at this very place is a replay of this batch, not a copy.
     fresh = {key: record for key, record in first.items() if seen.get(key, places[key]) == places[key]}
     # No version given: the time to live counts from the clock, not from an offset.
     with table.batch() as batch:
         for key in fresh:
             if key not in seen:
-                batch.put(key.encode(), {b"o:at": places[key]})
+                batch.put(key.encode(), {tables.SEEN_AT.column: places[key]})
     return list(fresh.values())
 
 
 def update_inventory(settings: Settings, partition: Partition, records: Records, summary: Summary) -> None:
-    stock: dict[str, Stock] = {}
-    alerts: dict[str, bytes] = {}
+    stock: dict[bytes, Stock] = {}
+    alerts: dict[bytes, Alert] = {}
     for _, change, _ in records:
         assert isinstance(change, StockChange)
         now = Stock(change.stock_level, change.critical_threshold, change.event_time)
-        _collect(stock, f"{change.product_id}/{change.warehouse}", now, _newest_stock)
+        _collect(stock, tables.stock_key(change.product_id, change.warehouse), now, _newest_stock)
         if change.is_critical():
-            alerts[alert_key(change)] = msgspec.json.encode(_alert(change))
+            alerts[tables.alert_key(change.event_time, change.product_id, change.event_id)] = change.alert()
     partition.update(tables.STOCK, tables.VALUE_FAMILY, Stock, stock, _newest_stock)
     summary.alerts = _raise_alerts(settings, partition, alerts)
 
 
-def alert_key(change: StockChange) -> str:
-    """Row key that sorts the newest alert first."""
-    reverse = 9_999_999_999_999 - round(change.event_time.timestamp() * 1000)
-    return f"{reverse:013d}/{change.product_id}/{change.event_id}"
-
-
-def _alert(change: StockChange) -> Alert:
-    return Alert(
-        change.event_id,
-        timestamp(change.event_time),
-        change.product_id,
-        change.warehouse,
-        change.stock_level,
-        change.critical_threshold,
-    )
-
-
-def _raise_alerts(settings: Settings, partition: Partition, alerts: dict[str, bytes]) -> int:
+def _raise_alerts(settings: Settings, partition: Partition, alerts: dict[bytes, Alert]) -> int:
     """Sends alerts not raised before to the alerts topic, then keeps them in HBase; returns how many were new.
 
     A crash between the two sends an alert again: its key, the row key, is the same, so that a reader can tell.
     """
     table = partition.connection.table(tables.STOCK_ALERTS.name)
-    known = {key.decode() for key, _ in table.rows([key.encode() for key in alerts])}
-    new = {key: value for key, value in alerts.items() if key not in known}
-    if not new:
-        return 0
-    producer = Producer({**kafka.confluent(settings), "enable.idempotence": True})
-    failures: list[str] = []
-    for key, value in new.items():
-        producer.produce(
-            topics.ALERTS, value, key, on_delivery=lambda error, _: failures.append(str(error)) if error else None
-        )
-    if unsent := producer.flush(60) + len(failures):
-        raise RuntimeError(f"{unsent} stock alerts were not taken by Kafka: {failures[:1]}")
-    partition.put(tables.STOCK_ALERTS, {key: {b"a:alert": value} for key, value in new.items()})
+    known = {key for key, _ in table.rows(list(alerts))}
+    new = {key: msgspec.json.encode(alert) for key, alert in alerts.items() if key not in known}
+    if new:
+        kafka.send_all(settings, ALERTS, ((key.decode(), value, {}) for key, value in new.items()))
+        partition.put(tables.STOCK_ALERTS, {key: {tables.ALERT.column: value} for key, value in new.items()})
     return len(new)
 
 

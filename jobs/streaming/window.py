@@ -20,7 +20,7 @@ import pyarrow.feather as feather
 import pyarrow.parquet as pq
 from hdfs import InsecureClient
 
-from jobs import hdfs as files
+from clients import hdfs as files
 from jobs.streaming.commits import PartitionState
 
 SCHEMA = pa.schema([("event_id", pa.string()), ("offset", pa.int64()), ("time_ms", pa.int64())])

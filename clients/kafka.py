@@ -1,0 +1,233 @@
+"""Kafka: how ``Settings`` are said to each library, and what the libraries' errors mean.
+
+confluent-kafka (librdkafka) carries records; kafka-python administrates, reads for counting, and probes.
+
+Without ``kafka_credentials`` a client speaks plaintext and has no name. With it, it speaks TLS and checks the broker's
+certificate; with ``kafka_user`` it logs in by password (SCRAM-SHA-512), without by a certificate of its own. Passwords
+and keys stay in files: no setting holds one, so that none is in a ConfigMap, a log or a task sent to an executor.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import confluent_kafka
+import kafka.errors
+from confluent_kafka import KafkaException, Producer, TopicCollection
+from confluent_kafka.admin import AdminClient
+from kafka import KafkaAdminClient, KafkaConsumer
+
+from contracts.errors import Mistake, NotFound, PlatformError, Refused, Unreachable
+from contracts.settings import Settings
+
+KAFKA_SETTINGS: Final = ("kafka_bootstrap", "kafka_user", "kafka_credentials")
+MECHANISM: Final = "SCRAM-SHA-512"
+CA, PASSWORD, CERTIFICATE, KEY = "ca.crt", "password", "tls.crt", "tls.key"
+"""The files of the credentials' folder, named as Strimzi and cert-manager name them in their Secrets."""
+SECONDS: Final = 15
+"""For one answer of the broker."""
+FLUSH_SECONDS: Final = 60
+"""For the last records of :func:`send_all` to be acknowledged."""
+REFUSALS: Final = frozenset(
+    getattr(confluent_kafka.KafkaError, name)
+    for name in (
+        "_AUTHENTICATION",
+        "_SSL",
+        "SASL_AUTHENTICATION_FAILED",
+        "TOPIC_AUTHORIZATION_FAILED",
+        "GROUP_AUTHORIZATION_FAILED",
+        "CLUSTER_AUTHORIZATION_FAILED",
+        "_INVALID_ARG",
+        "MSG_SIZE_TOO_LARGE",
+        "_MSG_SIZE_TOO_LARGE",
+    )
+    if hasattr(confluent_kafka.KafkaError, name)
+)
+"""Codes that asking again does not change; librdkafka itself marks only some errors as retriable."""
+_DIRECTORY: Final = "org.apache.kafka.common.config.provider.DirectoryConfigProvider"
+_LOGIN: Final = "org.apache.kafka.common.security.scram.ScramLoginModule"
+
+
+def confluent(settings: Settings) -> dict[str, Any]:
+    """Where and as whom to connect, for confluent-kafka. Raises :class:`Mistake` where the password cannot be read."""
+    place = {"bootstrap.servers": settings.kafka_bootstrap}
+    if not settings.kafka_credentials:
+        return place
+    place["ssl.ca.location"] = _file(settings, CA)
+    if settings.kafka_user:
+        return place | {
+            "security.protocol": "SASL_SSL",
+            "sasl.mechanism": MECHANISM,
+            "sasl.username": settings.kafka_user,
+            "sasl.password": _password(settings),
+        }
+    return place | {
+        "security.protocol": "SSL",
+        "ssl.certificate.location": _file(settings, CERTIFICATE),
+        "ssl.key.location": _file(settings, KEY),
+    }
+
+
+def kafka_python(settings: Settings) -> dict[str, Any]:
+    """The same for kafka-python."""
+    place = {"bootstrap_servers": settings.kafka_bootstrap.split(",")}
+    if not settings.kafka_credentials:
+        return place
+    if settings.kafka_user:
+        login = {
+            "security_protocol": "SASL_SSL",
+            "sasl_mechanism": MECHANISM,
+            "sasl_plain_username": settings.kafka_user,
+            "sasl_plain_password": _password(settings),
+        }
+    else:
+        login = {
+            "security_protocol": "SSL",
+            "ssl_certfile": _file(settings, CERTIFICATE),
+            "ssl_keyfile": _file(settings, KEY),
+        }
+    return {**place, "ssl_cafile": _file(settings, CA), **login}
+
+
+def spark(settings: Settings) -> dict[str, str]:
+    """The same as options of Spark's Kafka source, by password alone: driver and executors read it from their files."""
+    options = {"bootstrap.servers": settings.kafka_bootstrap}
+    if settings.kafka_credentials:
+        password = f"${{directory:{settings.kafka_credentials}:{PASSWORD}}}"
+        options |= {
+            "security.protocol": "SASL_SSL",
+            "sasl.mechanism": MECHANISM,
+            "sasl.jaas.config": f'{_LOGIN} required username="{settings.kafka_user}" password="{password}";',
+            "config.providers": "directory",
+            "config.providers.directory.class": _DIRECTORY,
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": _file(settings, CA),
+        }
+    return {f"kafka.{name}": value for name, value in options.items()}
+
+
+@contextmanager
+def admin(settings: Settings) -> Iterator[KafkaAdminClient]:
+    """kafka-python's administration client, closed at the end; raises as :func:`typed`."""
+    _quiet()
+    with (
+        typed(settings),
+        closing(KafkaAdminClient(**kafka_python(settings), request_timeout_ms=2 * SECONDS * 1000)) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def consumer(settings: Settings, **options: Any) -> Iterator[KafkaConsumer]:
+    """kafka-python's consumer, closed at the end; raises as :func:`typed`."""
+    _quiet()
+    with typed(settings), closing(KafkaConsumer(**kafka_python(settings), **options)) as client:
+        yield client
+
+
+@contextmanager
+def typed(settings: Settings) -> Iterator[None]:
+    """The errors of both libraries in the terms of ``contracts.errors``: unreachable, or refused with the reason."""
+    try:
+        yield
+    except KafkaException as error:
+        raise _meaning(settings, error.args[0].code() in REFUSALS, error.args[0].str()) from error
+    except kafka.errors.KafkaError as error:
+        raise _meaning(settings, not error.retriable, str(error)) from error
+
+
+def answers(settings: Settings) -> None:
+    """Raises unless the cluster lists a broker to this client."""
+    topic_ids(settings, [])
+
+
+def topic_ids(settings: Settings, topics: list[str]) -> dict[str, str]:
+    """The topics' ids, which tell a topic from one of the same name created later.
+
+    Raises :class:`Unreachable`, :class:`Refused`, or :class:`NotFound` where a topic is missing.
+    """
+    reasons: list[confluent_kafka.KafkaError] = []
+    with typed(settings):
+        client = AdminClient(
+            {**confluent(settings), "log_level": 0, "error_cb": reasons.append}  # type: ignore[dict-item]
+        )
+        try:
+            known = client.list_topics(timeout=SECONDS).topics
+        except KafkaException as error:
+            # What the call itself says of a login that failed is only that nobody answered.
+            client.poll(0)
+            raise next((KafkaException(reason) for reason in reasons if reason.code() in REFUSALS), error) from error
+        if missing := [topic for topic in topics if topic not in known]:
+            raise NotFound(f"Kafka at {settings.kafka_bootstrap} has no topic {', '.join(missing)}; create it first")
+        if not topics:
+            return {}
+        described = client.describe_topics(TopicCollection(topics), request_timeout=SECONDS)
+        return {topic: str(future.result().topic_id) for topic, future in described.items()}
+
+
+Record = tuple[str, bytes | None, dict[str, str | bytes | None]]
+"""Key, value and headers."""
+
+
+def send_all(settings: Settings, topic: str, records: Iterable[Record], **options: Any) -> None:
+    """Sends records and returns once Kafka has acknowledged every one of them.
+
+    ``options`` are librdkafka's, on top of an idempotent producer's. Raises :class:`Unreachable` or :class:`Refused`
+    with the first reason when any was not taken; the others may have been.
+    """
+    failures: list[confluent_kafka.KafkaError] = []
+
+    def delivered(error: confluent_kafka.KafkaError | None, _: object) -> None:
+        if error:
+            failures.append(error)
+
+    with typed(settings):
+        producer = Producer({**confluent(settings), "enable.idempotence": True, **options})
+        for key, value, headers in records:
+            while not failures:
+                try:
+                    producer.produce(topic, value, key, headers=headers, on_delivery=delivered)
+                    break
+                except BufferError:  # the queue is full until some are acknowledged
+                    producer.poll(0.1)
+            producer.poll(0)
+        unsent = producer.flush(FLUSH_SECONDS)
+    if failures:
+        reason = failures[0]
+        raise _meaning(settings, reason.code() in REFUSALS, f"{topic} did not take {len(failures)} records: {reason}")
+    if unsent:
+        raise Unreachable(
+            f"Kafka at {settings.kafka_bootstrap} did not acknowledge {unsent} records of {topic} "
+            f"within {FLUSH_SECONDS} s"
+        )
+
+
+def _meaning(settings: Settings, refused: bool, reason: str) -> PlatformError:
+    if refused:
+        return Refused(f"Kafka at {settings.kafka_bootstrap} refused {_who(settings)}: {reason}")
+    return Unreachable(
+        f"Kafka at {settings.kafka_bootstrap} cannot be reached ({reason}); start it (make local-up) or set "
+        "ECOMMERCE_KAFKA_BOOTSTRAP"
+    )
+
+
+def _who(settings: Settings) -> str:
+    return f"the user {settings.kafka_user}" if settings.kafka_user else "this client"
+
+
+def _quiet() -> None:
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it logs every try
+
+
+def _file(settings: Settings, name: str) -> str:
+    return f"{settings.kafka_credentials}/{name}"
+
+
+def _password(settings: Settings) -> str:
+    path = Path(_file(settings, PASSWORD))
+    try:
+        return path.read_text()
+    except OSError as error:
+        raise Mistake(f"the password of {settings.kafka_user} cannot be read: {path}: {error.strerror}") from error

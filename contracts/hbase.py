@@ -1,0 +1,227 @@
+"""HBase's tables, the speed layer: families, qualifiers, row keys and the values of cells.
+
+Writers, readers and docs/contracts.md take all of it from here; what a key is made of and how it is read back stand
+side by side.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+NOTHING: Final = Decimal("0.00")
+"""No money, in EUR."""
+
+
+class Progress(msgspec.Struct):
+    """Up to which offset a Kafka partition is counted (``end``, the offset after the last one).
+
+    ``newest_ms``: the running maximum of event times, milliseconds since 1970 UTC. ``topic_id``: Kafka's id of the
+    topic that the offsets belong to.
+    """
+
+    end: int = 0
+    newest_ms: int | None = None
+    topic_id: str = ""
+
+
+class Revenue(msgspec.Struct, omit_defaults=True):
+    """On-time revenue of a minute (EUR) and how many purchases it is made of."""
+
+    amount: Decimal = NOTHING
+    purchases: int = 0
+    orders: int = 0
+    """What version 0.1.0 called ``purchases``; cells that it wrote are read, none is written."""
+
+    def __post_init__(self) -> None:
+        self.purchases, self.orders = self.purchases + self.orders, 0
+
+
+class Stock(msgspec.Struct):
+    """Stock after the newest change (``time``, UTC)."""
+
+    level: int
+    threshold: int
+    time: datetime
+
+
+class Visit(msgspec.Struct):
+    """The newest click of a user; ``category`` is the last one looked at, if any."""
+
+    page: str
+    category: str | None
+    device: str
+    country: str
+    time: datetime
+
+
+class Spending(msgspec.Struct, omit_defaults=True):
+    """All purchases of a user: how many, their amount in EUR, and when the newest was made."""
+
+    amount: Decimal
+    time: datetime
+    purchases: int = 0
+    orders: int = 0
+    """As in :class:`Revenue`."""
+
+    def __post_init__(self) -> None:
+        self.purchases, self.orders = self.purchases + self.orders, 0
+
+
+def add_revenue(parts: Iterable[Revenue]) -> Revenue:
+    """The sum of several minutes or partitions."""
+    found = list(parts)
+    return Revenue(sum((part.amount for part in found), NOTHING), sum(part.purchases for part in found))
+
+
+@dataclass(frozen=True, slots=True)
+class Qualifier:
+    """A column with a name of its own."""
+
+    family: str
+    name: str
+
+    @property
+    def column(self) -> bytes:
+        return f"{self.family}:{self.name}".encode()
+
+
+VALUE_FAMILY: Final = "v"
+VISIT_FAMILY: Final = "c"
+SPENDING_FAMILY: Final = "p"
+LATE_AMOUNT: Final = Qualifier("l", "amount")
+ALERT: Final = Qualifier("a", "alert")
+SEEN_AT: Final = Qualifier("o", "at")
+
+
+def partition_column(family: str, partition: int) -> bytes:
+    """``v:3``: the column of a Kafka partition in a family that has one for each."""
+    return f"{family}:{partition}".encode()
+
+
+def partition_of(column: bytes) -> int:
+    """The Kafka partition of a column."""
+    return int(column.rpartition(b":")[2])
+
+
+def family_of(column: bytes) -> str:
+    return column.partition(b":")[0].decode()
+
+
+def minute_key(minute: datetime) -> bytes:
+    """The row key of a minute (an aware time) in ``revenue_by_minute``, and the prefix of its in ``revenue_late``."""
+    return f"{minute.astimezone(UTC):%Y%m%d%H%M}".encode()
+
+
+def minute_of(key: bytes) -> datetime:
+    """The minute (UTC) of a row key of ``revenue_by_minute`` or ``revenue_late``."""
+    return datetime.strptime(key.partition(b"/")[0].decode(), "%Y%m%d%H%M").replace(tzinfo=UTC)
+
+
+def late_key(event_time: datetime, event_id: str) -> bytes:
+    """The row key of a late purchase in ``revenue_late``."""
+    return minute_key(event_time) + f"/{event_id}".encode()
+
+
+def stock_key(product_id: str, warehouse: str = "") -> bytes:
+    """The row key of a product's stock in a warehouse; without one, the prefix of all of them."""
+    return f"{product_id}/{warehouse}".encode()
+
+
+def warehouse_of(key: bytes) -> str:
+    return key.decode().partition("/")[2]
+
+
+_LAST_MS: Final = 9_999_999_999_999
+
+
+def alert_key(event_time: datetime, product_id: str, event_id: str) -> bytes:
+    """The row key of an alert, also its key in the alerts topic: the newest sorts first."""
+    reverse = _LAST_MS - round(event_time.timestamp() * 1000)
+    return f"{reverse:013d}/{product_id}/{event_id}".encode()
+
+
+def seen_at(partition: int, offset: int) -> bytes:
+    """The value of :data:`SEEN_AT`: where in the purchases' topic an event was first seen."""
+    return f"{partition}/{offset}".encode()
+
+
+@dataclass(frozen=True, slots=True)
+class HBaseTable:
+    """An HBase table: families with happybase's ``create_table`` options, and how its row key is made and scanned."""
+
+    name: str
+    families: dict[str, dict[str, Any]]
+    row_key: str
+    description: str
+
+
+def _family(versions: int = 1, **options: Any) -> dict[str, Any]:
+    """A family as happybase creates it; Thrift's own defaults are no block cache and no Bloom filter."""
+    return {"max_versions": versions, "block_cache_enabled": True, "bloom_filter_type": "ROW", **options}
+
+
+VERSIONED: Final[dict[str, dict[str, Any]]] = {VALUE_FAMILY: _family(3)}
+"""A family with a column for each Kafka partition that feeds the row (``v:0``, ``v:1``, …), its value a JSON object.
+
+The cell's version (HBase timestamp) is the offset up to which the value counts, so a value written again is the same
+cell, an older one never hides a newer, and a replay reads what was there before its first offset.
+"""
+
+REVENUE_BY_MINUTE: Final = HBaseTable(
+    "revenue_by_minute",
+    VERSIONED,
+    "minute as YYYYMMDDHHMM (UTC)",
+    "Revenue on time: {amount, purchases} of a minute, absolute. A range of minutes is one scan; sum over the "
+    "partitions.",
+)
+REVENUE_LATE: Final = HBaseTable(
+    "revenue_late",
+    {LATE_AMOUNT.family: _family()},
+    "minute as YYYYMMDDHHMM (UTC), '/', event_id",
+    "Purchases later than the watermark, left out of revenue_by_minute: one row an event, its total in l:amount.",
+)
+STOCK: Final = HBaseTable(
+    "stock",
+    VERSIONED,
+    "product_id, '/', warehouse",
+    "{level, threshold, time} after the newest change; one product is one prefix scan, the newest time wins.",
+)
+USER_PROFILES: Final = HBaseTable(
+    "user_profiles",
+    {VISIT_FAMILY: _family(3), SPENDING_FAMILY: _family(3)},
+    "user_id",
+    "Of the clicks (c): {page, category, device, country, time} of the newest; of the purchases (p): {purchases, "
+    "amount, time}. One user is one get.",
+)
+STOCK_ALERTS: Final = HBaseTable(
+    "stock_alerts",
+    {ALERT.family: _family()},
+    "9999999999999 minus event time in ms (13 digits), '/', product_id, '/', event_id",
+    "Critical-stock alerts, newest first; a:alert is the JSON also sent to the alerts topic.",
+)
+SEEN_PURCHASES: Final = HBaseTable(
+    "seen_purchases",
+    {SEEN_AT.family: _family(time_to_live=7 * 24 * 3600)},
+    "event_id",
+    "Where a purchase was first seen (o:at, '<partition>/<offset>'), so that its copies count once. Kept 7 days.",
+)
+SPEED_PROGRESS: Final = HBaseTable(
+    "speed_progress",
+    VERSIONED,
+    "topic",
+    "{end, newest_ms, topic_id}: up to which offset a partition is counted, the newest event time there, and the id "
+    "that Kafka gave the topic.",
+)
+HBASE_TABLES: Final = (
+    REVENUE_BY_MINUTE,
+    REVENUE_LATE,
+    STOCK,
+    USER_PROFILES,
+    STOCK_ALERTS,
+    SEEN_PURCHASES,
+    SPEED_PROGRESS,
+)

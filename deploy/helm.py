@@ -1,0 +1,64 @@
+"""Helm as a child process, with the repository's charts."""
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from contracts.errors import Failed
+from deploy.tools import tool
+
+ROOT = Path(__file__).resolve().parents[1]
+CHARTS = ROOT / "charts"
+UMBRELLA = CHARTS / "ecommerce-lambda"
+SECONDS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Helm:
+    """Helm for one cluster; without a kubeconfig only what needs none (template, lint)."""
+
+    kubeconfig: Path | None = None
+
+    def run(self, *arguments: str, timeout: float = SECONDS) -> subprocess.CompletedProcess[str]:
+        """The finished process, whatever its exit code."""
+        environment = {**os.environ, **({"KUBECONFIG": str(self.kubeconfig)} if self.kubeconfig else {})}
+        command = [str(tool("helm")), *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout)
+
+    def call(self, *arguments: str, timeout: float = SECONDS) -> str:
+        """What it prints. Raises :class:`PlatformError` with Helm's own words when it fails."""
+        done = self.run(*arguments, timeout=timeout)
+        if done.returncode:
+            raise Failed(f"helm {' '.join(arguments[:3])} failed: {done.stderr.strip() or done.stdout.strip()}")
+        return done.stdout
+
+    def install(
+        self, release: str, namespace: str, files: Sequence[Path] = (), values: Mapping[str, Any] | None = None
+    ) -> None:
+        """Installs the umbrella chart or upgrades it, without waiting for its pods."""
+        self.call("upgrade", "--install", release, str(UMBRELLA), "--namespace", namespace, *arguments(files, values))
+
+    def releases(self, namespace: str) -> list[str]:
+        return [item["name"] for item in json.loads(self.call("list", "--namespace", namespace, "--output", "json"))]
+
+
+def arguments(files: Sequence[Path] = (), values: Mapping[str, Any] | None = None) -> list[str]:
+    """``--values`` and ``--set-json`` flags."""
+    flags = [flag for file in files for flag in ("--values", str(file))]
+    return flags + [
+        flag for name, value in (values or {}).items() for flag in ("--set-json", f"{name}={json.dumps(value)}")
+    ]
+
+
+def build_dependencies(chart: Path = UMBRELLA) -> None:
+    """Packs the charts that a chart depends on into its ``charts`` folder, those that these depend on first."""
+    helm = Helm()
+    if chart == UMBRELLA:
+        for part in sorted(CHARTS.iterdir()):
+            if part.name not in ("common", UMBRELLA.name) and (part / "Chart.yaml").exists():
+                helm.call("dependency", "update", "--skip-refresh", str(part))
+    helm.call("dependency", "update", "--skip-refresh", str(chart))

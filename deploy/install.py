@@ -1,0 +1,38 @@
+"""Installing the platform on a cluster, without waiting for it."""
+
+from pathlib import Path
+from typing import Final
+
+from kubernetes import client
+
+from deploy.helm import UMBRELLA, Helm, build_dependencies
+from deploy.workloads import Release
+
+VALUES: Final = (UMBRELLA / "values-standalone.yaml", UMBRELLA / "values-kind.yaml")
+"""What is installed when no values are named: no operators, and small enough for two cores."""
+POD_SECURITY: Final = {"pod-security.kubernetes.io/enforce": "restricted"}
+
+
+def install(
+    kubeconfig: Path,
+    release: str,
+    namespace: str,
+    files: tuple[Path, ...],
+    registry: str | None = None,
+    **values: object,
+) -> Release:
+    """Installs or upgrades the platform in a namespace that enforces ``restricted``; does not wait for it."""
+    installed = Release.at(kubeconfig, release, namespace)
+    make_namespace(installed)
+    build_dependencies()
+    settings = {**values, **({"global.image.registry": registry} if registry else {})}
+    Helm(kubeconfig).install(release, namespace, files, settings)
+    return installed
+
+
+def make_namespace(release: Release) -> None:
+    """The namespace with the Pod Security Standard enforced, where it is not there yet."""
+    names = [item.metadata.name for item in release.core.list_namespace().items]
+    if release.namespace not in names:
+        metadata = client.V1ObjectMeta(name=release.namespace, labels=POD_SECURITY)
+        release.core.create_namespace(client.V1Namespace(metadata=metadata))

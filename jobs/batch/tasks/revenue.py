@@ -1,0 +1,14 @@
+"""Revenue of a day, by hour and by minute."""
+
+from contracts.command import run
+from jobs.batch.marts import mart_task
+
+main = mart_task(
+    "Fill the revenue marts of a day, each purchase counted once.",
+    "revenue_daily",
+    "revenue_hourly",
+    "revenue_minutely",
+)
+
+if __name__ == "__main__":
+    run(main)

@@ -1,1 +1,0 @@
-"""The kinds of the two operators, from what their projects publish as packages."""

@@ -1,0 +1,127 @@
+"""The platform on a cluster as tests see it: commands inside it, its counts, what befalls it."""
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from kubernetes import client
+from kubernetes.stream import stream
+
+from deploy import pods
+from deploy.clusters.provider import Access, Provider
+from deploy.workloads import Release
+from images.builder import image_name
+from support import inside
+from support.shop import Shop, landed, produced
+
+NAME = "lambda"
+NAMESPACE = "ecommerce-test"
+HERE = Path(__file__).parents[1]
+REGISTRY = os.environ.get("REGISTRY")
+RATE = 100
+"""Events/s of the generator while the platform comes up."""
+TRAFFIC_SECONDS = 20
+"""For which the shop plays on after a change."""
+
+
+def silent(name: str, state: str, detail: str) -> None:
+    """pytest keeps what is printed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A cluster that runs, and its provider."""
+
+    provider: Provider
+    access: Access
+
+    @property
+    def api(self) -> client.ApiClient:
+        return Release.at(self.access.kubeconfig, NAME, NAMESPACE).api
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """The installed platform, when its installation began (seconds, monotonic), and the client of a secured Kafka."""
+
+    cluster: Cluster
+    release: Release
+    began: float
+    kafka_client: str | None = None
+
+    def run(self, *command: str, seconds: float = 300) -> str:
+        """Runs a command in a pod of the tasks image, with the platform's settings."""
+        return pods.run(self.release, image_name("tasks", REGISTRY or "docker.io"), command, seconds, self.kafka_client)
+
+    def inside(self, name: str, *arguments: str, seconds: float = 300) -> Any:
+        """What a program of ``support.inside`` prints in a pod of the tasks image."""
+        return json.loads(self.run(*inside.command(name, *arguments), seconds=seconds).splitlines()[-1])
+
+    def catch_up(self, seconds: float) -> None:
+        """Returns once both jobs have handled what is in Kafka, and the SQL endpoint lists its tables."""
+        audit = f"python -m jobs.audit --caught-up {seconds:g}"
+        tables = f"python -m jobs.prepare wait --for hive-tables --timeout {seconds:g}"
+        self.run("sh", "-c", f"{audit} && {tables}", seconds=2 * seconds)
+
+    def count(self, ledger: dict[str, Any], seconds: float = 300) -> dict[str, Any]:
+        """What ``jobs.audit`` counts once ingest and speed have handled all that is in Kafka; revenue of its days."""
+        days = sorted({ledger["first_event_time"][:10], ledger["last_event_time"][:10]})
+        asked = [argument for day in days for argument in ("--revenue", day)]
+        printed = self.run("python", "-m", "jobs.audit", "--caught-up", str(seconds), *asked, seconds=2 * seconds)
+        text = f"\n{printed}"  # lines of the log before it are JSON of one line each
+        found: dict[str, Any] = json.loads(text[text.rindex("\n{\n") :])
+        return found
+
+
+def exact(platform: Platform, shop: Shop) -> None:
+    """Lets the shop play on, stops it, and fails unless all that it ever sent is there once."""
+    time.sleep(TRAFFIC_SECONDS)
+    before = len(shop.ledgers)
+    shop.scale(0)
+    assert [ledger["streams"]["clicks"]["produced"] > TRAFFIC_SECONDS for ledger in shop.ledgers[before:]] == [True]
+    ledger = shop.ledger()
+    found = platform.count(ledger)
+    assert landed(found) == produced(ledger)
+    assert Decimal(found["revenue"]["batch"]) == Decimal(ledger["revenue"])
+    assert speed_revenue(found) == Decimal(ledger["revenue"])
+
+
+def delete_namespace(api: client.ApiClient, name: str = NAMESPACE) -> None:
+    """Removes a namespace and waits until it is gone."""
+    core = client.CoreV1Api(api)
+    while name in [item.metadata.name for item in core.list_namespace().items]:
+        if core.read_namespace(name).status.phase == "Active":
+            core.delete_namespace(name)
+        time.sleep(1)
+
+
+def kill_java(release: Release, pod: str) -> None:
+    """Kills the JVM in a pod's first container, as the kernel does when memory is short."""
+    stream(
+        release.core.connect_get_namespaced_pod_exec,
+        pod,
+        release.namespace,
+        command=["pkill", "-KILL", "java"],
+        stdout=True,
+        stderr=True,
+    )
+
+
+def make_room(api: client.ApiClient, namespace: str) -> None:
+    """Removes a platform of before in this namespace, and the tests' common one: two are too much for two cores."""
+    for name in (NAMESPACE, namespace):
+        delete_namespace(api, name)
+
+
+def speed_revenue(found: dict[str, Any]) -> Decimal:
+    """Revenue (EUR) of the speed layer, late purchases among it, of what :meth:`Platform.count` found."""
+    return Decimal(found["revenue"]["speed"]) + Decimal(found["revenue"]["late"])
+
+
+def dead_letters(found: dict[str, Any]) -> dict[str, int]:
+    """Dead letters by stream, of what :meth:`Platform.count` found."""
+    return {topic.removeprefix("ecommerce-"): count for topic, count in found["dead_letters"].items()}

@@ -1,0 +1,90 @@
+"""The charts as Helm renders them: without a cluster, but with the real Helm."""
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deploy.helm import UMBRELLA, Helm, arguments
+
+OPERATORS = ("--api-versions", "kafka.strimzi.io/v1", "--api-versions", "sparkoperator.k8s.io/v1beta2")
+SECURED = {"global.kafka.security.enabled": True}
+STANDALONE = UMBRELLA / "values-standalone.yaml"
+SIZES: dict[str, tuple[Path, ...]] = {
+    "default": (),
+    "production": (UMBRELLA / "values-production.yaml",),
+    "standalone": (STANDALONE,),
+    "kind": (STANDALONE, UMBRELLA / "values-kind.yaml"),
+}
+WORKLOADS = ("Deployment", "StatefulSet", "Job", "Pod")
+MONITORING = ("--api-versions", "monitoring.coreos.com/v1")
+SCALERS = ("HorizontalPodAutoscaler", "ScaledObject")
+SCALING_PROMETHEUS = "http://prometheus.monitoring:9090"
+SCALED: dict[str, tuple[tuple[Path, ...], dict[str, object], str]] = {
+    "generator": ((), {"generator.autoscaling.enabled": True}, "Deployment/lambda-generator"),
+    "generator-keda": (
+        (),
+        {"generator.keda.enabled": True, "generator.keda.prometheus": SCALING_PROMETHEUS},
+        "Deployment/lambda-generator",
+    ),
+    "impala": ((), {"sql.impala.autoscaling.enabled": True}, "StatefulSet/lambda-impala-executor"),
+    "sql": ((STANDALONE,), {"sql.spark.autoscaling.enabled": True}, "Deployment/lambda-sql"),
+}
+"""Values files, values, and the workload that is scaled."""
+
+
+@cache
+def template(namespace: str, *flags: str) -> str:
+    """What Helm renders of the umbrella chart: seconds each time, and many tests look at the same."""
+    return Helm().call("template", "lambda", str(UMBRELLA), "-n", namespace, *OPERATORS, *flags)
+
+
+def documents(*flags: str, namespace: str = "shop") -> list[dict[str, Any]]:
+    """The manifests that Helm renders with these flags on a cluster that knows the operators' kinds."""
+    return [item for item in yaml.load_all(template(namespace, *flags), yaml.CSafeLoader) if item]
+
+
+def render(files: tuple[Path, ...], **values: object) -> list[dict[str, Any]]:
+    """The manifests with these values files and values."""
+    return documents(*arguments(files, values))
+
+
+def pod_specs(manifests: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for manifest in manifests:
+        if manifest["kind"] in WORKLOADS:
+            spec = manifest["spec"] if manifest["kind"] == "Pod" else manifest["spec"]["template"]["spec"]
+            yield f"{manifest['kind']}/{manifest['metadata']['name']}", spec
+
+
+def templates(manifest: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The pods of a manifest, with metadata and spec: its own, an executor's, those of a SparkApplication."""
+    if manifest["kind"] == "Pod":
+        yield manifest
+    elif manifest["kind"] in WORKLOADS:
+        yield manifest["spec"]["template"]
+    elif manifest["kind"] == "SparkApplication":
+        yield from (manifest["spec"][part]["template"] for part in ("driver", "executor"))
+    elif "executor.yaml" in (manifest.get("data") or {}):
+        yield yaml.safe_load(manifest["data"]["executor.yaml"])
+
+
+def containers(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*spec.get("initContainers", []), *spec["containers"]]
+
+
+def render_monitored(files: tuple[Path, ...], namespace: str = "shop", **values: object) -> list[dict[str, Any]]:
+    """The manifests of a release that is monitored."""
+    flags = arguments(files, {"global.monitoring.enabled": True, **values})
+    return documents(*MONITORING, *flags, namespace=namespace)
+
+
+def render_for_keda(files: tuple[Path, ...], values: dict[str, object]) -> list[dict[str, Any]]:
+    return documents("--api-versions", "keda.sh/v1alpha1", *arguments(files, values))
+
+
+def render_scaled(name: str) -> list[dict[str, Any]]:
+    """The autoscalers that the values of :data:`SCALED` render."""
+    files, values, _ = SCALED[name]
+    return [item for item in render_for_keda(files, values) if item["kind"] in SCALERS]

@@ -1,0 +1,193 @@
+"""``python -m serving``: the serving views at the command line."""
+
+import re
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from clients.hbase import HBASE_SETTINGS
+from clients.sql import SQL_SETTINGS
+from contracts.command import run, with_settings
+from contracts.errors import NotFound
+from contracts.events import timestamp
+from contracts.settings import Settings
+from serving import speed, views
+
+MINUTE = timedelta(minutes=1)
+UNITS = {"m": MINUTE, "h": timedelta(hours=1), "d": timedelta(days=1)}
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
+
+
+class Length(click.ParamType):
+    """A length of time such as 60m, 24h or 7d."""
+
+    name = "LENGTH"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
+        match = re.fullmatch(r"([1-9]\d{0,4})([mhd])", value, re.ASCII)
+        if not match:
+            self.fail(f"{value!r} is not a length of time such as 60m, 24h or 7d", param, ctx)
+        return int(match[1]) * UNITS[match[2]]
+
+
+class Minute(click.ParamType):
+    """A minute in UTC as ``YYYY-MM-DDTHH:MM``."""
+
+    name = "YYYY-MM-DDTHH:MM"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            return datetime.strptime(value, "%Y-%m-%dT%H:%M").replace(tzinfo=UTC)
+        except ValueError:
+            self.fail(f"{value!r} is not a minute written as YYYY-MM-DDTHH:MM", param, ctx)
+
+
+@click.group()
+def main() -> None:
+    """The merged views of batch and speed layer. Amounts are EUR, times UTC."""
+
+
+@main.command()
+@click.option("--last", type=Length(), help="The last minutes (60m), hours (24h) or days (7d), this minute included.")
+@click.option("--from", "start", type=Minute(), help="First minute.")
+@click.option("--to", "end", type=Minute(), help="Minute before which to end; now when it is not given.")
+@json_option
+@with_settings(*SQL_SETTINGS, *HBASE_SETTINGS)
+def revenue(
+    last: timedelta | None, start: datetime | None, end: datetime | None, as_json: bool, settings: Settings
+) -> None:
+    """Revenue of a range of minutes: batch where the day is closed, speed where it is not.
+
+    Minutes of open days include purchases that came later than the watermark, and say how much that is.
+    """
+    now = datetime.now(UTC)
+    first, until = minute_range(last, start, end, now)
+    minutes = views.revenue(settings, first, until, now)
+    total = sum((minute.revenue for minute in minutes), Decimal("0.00"))
+    late = sum((minute.late for minute in minutes), Decimal("0.00"))
+    purchases = sum(minute.purchases for minute in minutes)
+    if as_json:
+        echo_json(
+            {
+                "from": timestamp(first),
+                "to": timestamp(until),
+                "revenue": total,
+                "purchases": purchases,
+                "late": late,
+                "minutes": [{**asdict(minute), "minute": timestamp(minute.minute)} for minute in minutes],
+            }
+        )
+        return
+    table = Table(title=f"Revenue {first:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC", show_footer=True)
+    table.add_column("minute", "total")
+    for name, footer in (("revenue", f"{total:,}"), ("purchases", f"{purchases:,}"), ("of it late", f"{late:,}")):
+        table.add_column(name, footer, justify="right")
+    table.add_column("layer")
+    for minute in minutes:
+        shown_late = f"{minute.late:,}" if minute.late else ""
+        table.add_row(
+            f"{minute.minute:%Y-%m-%d %H:%M}",
+            f"{minute.revenue:,}",
+            f"{minute.purchases:,}",
+            shown_late,
+            minute.source,
+        )
+    Console().print(table)
+
+
+@main.command()
+@click.argument("product")
+@json_option
+@with_settings(*HBASE_SETTINGS)
+def stock(product: str, as_json: bool, settings: Settings) -> None:
+    """A product's stock in each warehouse."""
+    found = speed.stock(settings, product)
+    if not found:
+        raise NotFound(f"no stock of product {product!r} is known")
+    if as_json:
+        echo_json({"product_id": product, "warehouses": found})
+        return
+    table = Table("warehouse", "stock", "critical at", "critical", "since", title=f"Stock of {product}")
+    for warehouse, state in found.items():
+        critical = "yes" if state.level <= state.threshold else ""
+        table.add_row(warehouse, str(state.level), str(state.threshold), critical, timestamp(state.time))
+    Console().print(table)
+
+
+@main.command()
+@click.argument("user")
+@json_option
+@with_settings(*HBASE_SETTINGS)
+def profile(user: str, as_json: bool, settings: Settings) -> None:
+    """What is known of a user: the newest click and all purchases."""
+    found = speed.profile(settings, user)
+    if found is None:
+        raise NotFound(f"user {user!r} was never seen")
+    if as_json:
+        echo_json(found)
+        return
+    table = Table(title=f"User {user}", show_header=False)
+    if found.visit:
+        table.add_row("last seen", timestamp(found.visit.time))
+        table.add_row("page", found.visit.page)
+        table.add_row("category", found.visit.category or "")
+        table.add_row("device", found.visit.device)
+        table.add_row("country", found.visit.country)
+    table.add_row("purchases", f"{found.purchases:,}")
+    table.add_row("spent", f"{found.amount:,} EUR")
+    if found.last_purchase:
+        table.add_row("last purchase", timestamp(found.last_purchase))
+    Console().print(table)
+
+
+@main.command()
+@click.option("--newest", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many.")
+@json_option
+@with_settings(*HBASE_SETTINGS)
+def alerts(newest: int, as_json: bool, settings: Settings) -> None:
+    """The newest critical-stock alerts."""
+    found = speed.alerts(settings, newest)
+    if as_json:
+        echo_json(found)
+        return
+    table = Table("time", "product", "warehouse", "stock", "critical at", title="Critical stock, newest first")
+    for alert in found:
+        table.add_row(
+            alert.event_time, alert.product_id, alert.warehouse, str(alert.stock_level), str(alert.critical_threshold)
+        )
+    Console().print(table)
+
+
+def minute_range(
+    last: timedelta | None, start: datetime | None, end: datetime | None, now: datetime
+) -> tuple[datetime, datetime]:
+    """The range asked for, as whole minutes ``[start, end)``. Raises ``click.UsageError`` for one that is none."""
+    this_minute = now.replace(second=0, microsecond=0)
+    until = end or this_minute + MINUTE
+    if (last is None) == (start is None):
+        raise click.UsageError("give either --last or --from")
+    if last is not None and end is not None:
+        raise click.UsageError("--to goes with --from, not with --last")
+    first = start or until - (last or MINUTE)
+    if first >= until:
+        raise click.UsageError(f"--from {first:%Y-%m-%dT%H:%M} is not before --to {until:%Y-%m-%dT%H:%M}")
+    return first, until
+
+
+def echo_json(value: Any) -> None:
+    """Decimals as strings, times as ISO-8601 UTC."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value)).decode())
+
+
+if __name__ == "__main__":
+    run(main)

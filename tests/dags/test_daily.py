@@ -1,0 +1,293 @@
+"""The daily DAG as Airflow itself reads it, in both runtimes, and what its operators do."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+from contracts.dag import DAG_ID
+from tests.conftest import ROOT
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
+DAGS = ROOT / "dags"
+GRAPH = {
+    "check_data": set(),
+    "repair_partitions": {"check_data"},
+    "revenue": {"repair_partitions"},
+    "funnel": {"repair_partitions"},
+    "affinity": {"repair_partitions"},
+    "stock": {"repair_partitions"},
+    "reconcile": {"revenue"},
+    "export_csv": {"revenue", "funnel", "affinity", "stock", "reconcile"},
+}
+POD_SETTINGS = {
+    "ECOMMERCE_TASK_IMAGE": "registry.example/jobs:1",
+    "ECOMMERCE_TASK_NAMESPACE": "shop",
+    "ECOMMERCE_TASK_SERVICE_ACCOUNT": "tasks",
+    "ECOMMERCE_TASK_CONFIGMAP": "settings",
+    "ECOMMERCE_TASK_SECRET": "secrets",
+    "ECOMMERCE_TASK_IMAGE_PULL_SECRETS": "one, two",
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """An Airflow of the tests' own. Set before the first import of airflow, which reads it then."""
+    from local.airflow import environment
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment(tmp_path_factory.mktemp("airflow")).items():
+            if name.startswith("AIRFLOW"):
+                patch.setenv(name, value)
+        yield
+
+
+@pytest.fixture(scope="module")
+def load() -> Callable[[str], "DAG"]:
+    """The DAG for a runtime, from Airflow's own DagBag, which must find it and nothing to complain about."""
+
+    def load(runtime: str) -> "DAG":
+        from airflow.dag_processing.dagbag import DagBag
+
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in {**POD_SETTINGS, "ECOMMERCE_TASK_RUNTIME": runtime}.items():
+                patch.setenv(name, value)
+            bag = DagBag(DAGS, bundle_path=DAGS, bundle_name="dags")
+        assert bag.import_errors == {}
+        assert list(bag.dags) == [DAG_ID]
+        return bag.dags[DAG_ID]
+
+    return load
+
+
+@pytest.fixture(scope="module")
+def pods(load: Callable[[str], "DAG"]) -> "DAG":
+    return load("kubernetes")
+
+
+@pytest.fixture(scope="module")
+def processes(load: Callable[[str], "DAG"]) -> "DAG":
+    return load("local")
+
+
+def test_the_graph(pods: "DAG", processes: "DAG") -> None:
+    for dag in (pods, processes):
+        assert {task.task_id: task.upstream_task_ids for task in dag.tasks} == GRAPH
+
+
+def test_the_dag(pods: "DAG") -> None:
+    assert pods.catchup is False
+    assert pods.max_active_runs == 1
+    assert pods.tags == {"ecommerce", "batch-layer", "daily"}
+    assert pods.doc_md
+    assert all(task.owner == "data-engineering" and task.doc_md for task in pods.tasks)
+
+
+def test_a_scheduled_run_takes_the_day_that_is_over(pods: "DAG") -> None:
+    from airflow.serialization.encoders import coerce_to_core_timetable
+    from airflow.timetables.base import TimeRestriction
+    from pendulum import instance
+
+    timetable = coerce_to_core_timetable(pods.timetable)
+    earliest = instance(datetime(2026, 11, 22, tzinfo=UTC))
+    run = timetable.next_dagrun_info(
+        last_automated_data_interval=None, restriction=TimeRestriction(earliest, None, catchup=True)
+    )
+    assert run
+    assert run.run_after == datetime(2026, 11, 23, 0, 30, tzinfo=UTC)
+    assert run.logical_date
+    assert run.logical_date.date().isoformat() == "2026-11-22"
+
+
+def test_pods_are_tried_again_with_growing_delays(pods: "DAG") -> None:
+    for task in pods.tasks:
+        assert task.retries == 4
+        assert task.retry_exponential_backoff == 2
+        assert task.retry_delay == timedelta(seconds=30)
+        assert task.max_retry_delay == timedelta(minutes=15)
+        assert task.execution_timeout
+
+
+def test_both_runtimes_run_the_same_modules_with_the_same_arguments(pods: "DAG", processes: "DAG") -> None:
+    for task_id in GRAPH:
+        pod, process = pods.get_task(task_id), processes.get_task(task_id)
+        assert process.command == [sys.executable, *pod.arguments]
+        assert pod.cmds == ["python"]
+        assert pod.arguments[:4] == ["-m", f"jobs.batch.tasks.{task_id}", "--date", "{{ day(params, dag_run) }}"]
+        assert (ROOT / "jobs" / "batch" / "tasks" / f"{task_id}.py").exists()
+        assert process.execution_timeout == pod.execution_timeout
+
+
+@pytest.fixture
+def in_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Building a pod's specification asks whether Airflow runs in the cluster; answered without one."""
+    from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
+
+    monkeypatch.setattr(KubernetesHook, "is_in_cluster", True)
+
+
+@pytest.mark.usefixtures("in_cluster")
+def test_pods_pass_the_restricted_pod_security_standard(pods: "DAG") -> None:
+    for task in pods.tasks:
+        spec = task.build_pod_request_obj().spec
+        assert spec.security_context.run_as_non_root is True
+        assert spec.security_context.seccomp_profile.type == "RuntimeDefault"
+        assert not spec.host_network
+        assert not spec.init_containers
+        assert all(volume.empty_dir for volume in spec.volumes)
+        [container] = spec.containers
+        assert container.security_context.allow_privilege_escalation is False
+        assert container.security_context.capabilities.drop == ["ALL"]
+        assert container.security_context.capabilities.add is None
+        assert container.security_context.run_as_non_root is True
+        assert container.security_context.privileged is None
+
+
+@pytest.mark.usefixtures("in_cluster")
+def test_pods_take_their_place_and_settings_from_the_environment(pods: "DAG") -> None:
+    for task in pods.tasks:
+        pod = task.build_pod_request_obj()
+        [container] = pod.spec.containers
+        assert pod.metadata.namespace == "shop"
+        assert pod.spec.service_account_name == "tasks"
+        assert pod.spec.automount_service_account_token is False
+        assert [secret.name for secret in pod.spec.image_pull_secrets] == ["one", "two"]
+        assert container.image == "{{ var.value.get('ecommerce_task_image', 'registry.example/jobs:1') }}"
+        assert [source.config_map_ref.name for source in container.env_from if source.config_map_ref] == ["settings"]
+        assert [source.secret_ref.name for source in container.env_from if source.secret_ref] == ["secrets"]
+        assert container.resources.requests["memory"]
+        assert container.resources.limits["memory"]
+        assert task.on_finish_action == "delete_succeeded_pod"
+        assert task.get_logs
+
+
+def test_an_unknown_runtime_is_an_import_error() -> None:
+    from airflow.dag_processing.dagbag import DagBag
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ECOMMERCE_TASK_RUNTIME", "moon")
+        bag = DagBag(DAGS, bundle_path=DAGS, bundle_name="dags")
+    assert "ECOMMERCE_TASK_RUNTIME is 'moon'; it must be one of kubernetes, local" in next(
+        iter(bag.import_errors.values())
+    )
+
+
+@pytest.mark.parametrize(
+    ("parameter", "logical_date", "interval_start", "expected"),
+    [
+        ("2026-11-20", datetime(2026, 11, 22, tzinfo=UTC), None, "2026-11-20"),
+        (None, datetime(2026, 11, 22, 0, 30, tzinfo=UTC), None, "2026-11-22"),
+        (None, None, datetime(2026, 11, 21, 0, 30, tzinfo=UTC), "2026-11-21"),
+    ],
+)
+def test_the_day_of_a_run(
+    processes: "DAG",
+    parameter: str | None,
+    logical_date: datetime | None,
+    interval_start: datetime | None,
+    expected: str,
+) -> None:
+    task = processes.get_task("revenue")
+    run = SimpleNamespace(logical_date=logical_date, data_interval_start=interval_start)
+    context: Any = {"params": {"date": parameter}, "dag_run": run, **processes.user_defined_macros}
+    task = task.prepare_for_execution()
+    task.render_template_fields(context)
+    assert task.command[-2:] == ["--date", expected]
+
+
+def test_a_run_without_any_date_fails_clearly(processes: "DAG") -> None:
+    day = processes.user_defined_macros["day"]
+    with pytest.raises(
+        ValueError, match=r"no logical date; trigger it with one, or with the parameter date=YYYY-MM-DD"
+    ):
+        day({"date": None}, SimpleNamespace(logical_date=None, data_interval_start=None))
+
+
+def test_a_date_that_is_none_is_refused_at_the_trigger(processes: "DAG") -> None:
+    from airflow.sdk.exceptions import ParamValidationError
+
+    with pytest.raises(ParamValidationError):
+        processes.params.get_param("date").resolve("22 November")
+
+
+def operator(command: list[str], **arguments: Any) -> Any:
+    """A ProcessOperator of the DAG's own module, as a task of no DAG."""
+    import ecommerce_daily_analytics as module
+
+    return module.ProcessOperator(task_id="t", command=command, cwd=str(ROOT), **arguments)
+
+
+@pytest.fixture
+def own_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(DAGS))
+    monkeypatch.setenv("ECOMMERCE_TASK_RUNTIME", "local")
+
+
+@pytest.mark.usefixtures("own_module")
+def test_a_process_that_fails_fails_its_task_with_its_last_line() -> None:
+    with pytest.raises(RuntimeError, match=r"exited with 3: error: no data"):
+        operator(["sh", "-c", "echo first; echo error: no data >&2; exit 3"]).execute({})
+    operator(["true"]).execute({})
+
+
+@pytest.mark.usefixtures("own_module")
+@pytest.mark.parametrize("how", ["killed", "interrupted"])
+def test_a_task_that_ends_takes_its_process_with_it(how: str, tmp_path: Path) -> None:
+    """In a process of its own, as a task runs, so that a signal ends the task and not the test."""
+    note = tmp_path / "pid"
+    script = f"""
+import os, signal, sys
+sys.path.insert(0, {str(DAGS)!r})
+from ecommerce_daily_analytics import ProcessOperator
+task = ProcessOperator(task_id="t", command=["sh", "-c", "echo $$ > {note}; sleep 60 & wait"], cwd="/")
+signal.signal(signal.SIGTERM, lambda *_: task.on_kill())
+task.execute({{}})
+"""
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        child = psutil.Process(int(wait_for(note)))
+        family = [child, *child.children()]
+        if how == "killed":
+            parent.terminate()
+        else:
+            parent.send_signal(2)
+        assert parent.wait(20) != 0
+        gone, alive = psutil.wait_procs(family, 10)
+        assert not alive
+        assert gone
+    finally:
+        parent.kill()
+
+
+def wait_for(file: Path, seconds: float = 30) -> str:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if file.exists() and (text := file.read_text().strip()):
+            return text
+        time.sleep(0.05)
+    raise AssertionError(f"{file} was not written within {seconds} s")
+
+
+def test_parsing_for_local_tasks_imports_nothing_heavy() -> None:
+    script = "import sys, json, ecommerce_daily_analytics; print(json.dumps(sorted(sys.modules)))"
+    shown = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        cwd=DAGS,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "ECOMMERCE_TASK_RUNTIME": "local"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    modules = set(json.loads(shown.splitlines()[-1]))
+    assert not modules & {"pandas", "pyspark", "pyarrow", "impala", "happybase", "kubernetes", "jobs"}

@@ -1,0 +1,139 @@
+"""The images' sources: what they install is locked, what they share with the local servers agrees."""
+
+import re
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import tomllib
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from images.builder import IMAGES, digest, dockerfile, parents
+from local.tools import OPENED_PACKAGES
+from tests.conftest import ROOT
+
+GROUPS = ("tasks", "spark", "generator", "airflow")
+PROBE = ROOT / "clients" / "probe.py"
+
+
+def pins(file: Path) -> dict[str, str]:
+    return dict(re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)", file.read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_what_an_image_installs_is_in_the_projects_lock(group: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = {re.split(r"[=<>\[]", name)[0] for name in project["project"]["dependencies"]}
+    assert set(project["dependency-groups"][group]) <= wanted
+    lock, installed = pins(ROOT / "requirements" / "lock.txt"), pins(ROOT / "requirements" / f"{group}.txt")
+    assert installed
+    assert set(installed.items()) <= set(lock.items())
+
+
+def test_java_opens_the_same_packages_as_locally() -> None:
+    options = (ROOT / "images" / "base" / "java-options").read_text()
+    assert re.findall(r"java\.base/(\S+)=ALL-UNNAMED", options) == list(OPENED_PACKAGES)
+
+
+@pytest.mark.parametrize("name", ["base", *IMAGES])
+def test_images_run_as_the_same_user(name: str) -> None:
+    text = dockerfile(name).read_text()
+    users = re.findall(r"^USER (\S+)$", text, re.MULTILINE)
+    assert users[-1:] in ([], ["10001:10001"])  # the base's user, unless an image had to be root to install
+    assert "org.opencontainers.image.description" in text
+    assert name == "base" or "base" in parents(name)
+
+
+def test_a_changed_source_changes_the_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import images.builder
+
+    for folder in ("images", "contracts", "jobs", "generator", "dags", "local", "requirements"):
+        subprocess.run(["cp", "-r", str(ROOT / folder), str(tmp_path)], check=True)
+    monkeypatch.setattr(images.builder, "ROOT", tmp_path)
+    before = {name: digest(name) for name in IMAGES}
+    (tmp_path / "jobs" / "audit.py").write_text("")
+    assert {name for name in IMAGES if digest(name) != before[name]} == {"spark", "tasks"}
+
+
+class Page(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        body = b'{"beans": [{"State": "active", "Count": 2}]}' if "jmx" in self.path else b"hello"
+        self.send_response(404 if self.path == "/missing" else 200)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def page() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), Page)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def probe(*arguments: str) -> tuple[int, str]:
+    done = subprocess.run([sys.executable, str(PROBE), *arguments], capture_output=True, text=True, timeout=30)
+    return done.returncode, done.stderr.strip()
+
+
+def test_probe_asks_for_pages_and_beans(page: str) -> None:
+    assert probe("tcp", page)[0] == 0
+    assert probe("http", f"http://{page}/", "hell")[0] == 0
+    assert probe("jmx", page, "Hadoop:x=y", "State=standby,active", "Count>=2")[0] == 0
+    assert probe("http", f"http://{page}/missing")[0] == 1
+    assert probe("http", f"http://{page}/", "heaven") == (
+        1,
+        f"error: http http://{page}/: the page does not contain 'heaven'",
+    )
+    assert probe("jmx", page, "Hadoop:x=y", "Count>=3") == (1, f"error: jmx {page}: Count is 2, not at least 3")
+
+
+@pytest.mark.parametrize(("kind", "code"), [(2, 0), (3, 1)])
+def test_probe_takes_a_thrift_reply_and_no_exception(kind: int, code: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                assert b"getTableNames" in connection.recv(100)
+                connection.sendall(struct.pack(">I", 0x80010000 | kind) + b"rest")
+
+        threading.Thread(target=answer, daemon=True).start()
+        assert probe("thrift", f"127.0.0.1:{server.getsockname()[1]}", "getTableNames")[0] == code
+
+
+@pytest.mark.parametrize(
+    ("said", "ready", "alive"), [("Mode: leader\n", 0, 1), ("not currently serving requests\n", 1, 1), ("imok", 1, 0)]
+)
+def test_probe_tells_a_zookeeper_in_its_quorum_from_one_that_runs(said: str, ready: int, alive: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            for _ in range(2):
+                connection, _address = server.accept()
+                with connection:
+                    connection.recv(4)
+                    connection.sendall(said.encode())
+
+        threading.Thread(target=answer, daemon=True).start()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        assert probe("zookeeper", address)[0] == ready
+        assert probe("zookeeper", address, "ruok")[0] == alive
+
+
+def test_probe_waits() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
+        code, message = probe("--wait", "2", "tcp", address)
+    assert code == 1
+    assert "Connection refused" in message

@@ -1,0 +1,207 @@
+"""The daily tasks end to end, as the commands that Airflow runs, against the real servers."""
+
+import csv
+import io
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hdfs import InsecureClient
+
+from clients import hbase, hdfs
+from clients import sql as endpoint
+from contracts import paths
+from contracts.hbase import (
+    LATE_AMOUNT,
+    REVENUE_BY_MINUTE,
+    REVENUE_LATE,
+    VALUE_FAMILY,
+    Revenue,
+    late_key,
+    minute_key,
+    partition_column,
+)
+from contracts.hive import DATABASE, MARTS, RAW
+from contracts.settings import Settings
+from jobs.prepare import create_hive_tables
+from serving import views
+from tests.conftest import ROOT
+from tests.support.batch_data import DAY, Landed, shop_days
+
+TASKS = ("check_data", "repair_partitions", "revenue", "funnel", "affinity", "stock", "reconcile", "export_csv")
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def run(stack: Settings) -> Run:
+    """Runs a task as a process, as Airflow does."""
+
+    def run(module: str, *arguments: str, day: str = DAY) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", f"jobs.batch.tasks.{module}", "--date", day, *arguments],
+            cwd=ROOT,
+            env={"PATH": "", "HOME": str(Path.home()), **stack.as_environment()},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def client(stack: Settings) -> InsecureClient:
+    return hdfs.client(stack)
+
+
+@pytest.fixture(scope="module")
+def shop(stack: Settings, client: InsecureClient) -> Iterator[None]:
+    """The small shop of two days in both layers: its files on HDFS, its revenue by minute in HBase."""
+    shop = shop_days()
+    land(client, shop)
+    create_hive_tables(stack, [*RAW, *MARTS])
+    write_speed(stack, shop)
+    yield
+    for stream in shop.rows:
+        for day in ("2026-11-21", "2026-11-22"):
+            hdfs.remove(client, f"{paths.stream_folder(stream)}/date={day}")
+
+
+def land(client: InsecureClient, shop: Landed) -> None:
+    for path, data in shop.files():
+        hdfs.write(client, path, data)
+
+
+def write_speed(stack: Settings, shop: Landed) -> None:
+    """What the speed layer writes of these purchases: one of them came late."""
+    minutes: dict[bytes, Revenue] = {}
+    with closing(hbase.connect(stack)) as connection:
+        for purchase in shop.rows["purchases"]:
+            minute = minute_key(purchase["event_time"].replace(tzinfo=UTC))
+            if purchase["total"] == 3:
+                late = {LATE_AMOUNT.column: str(purchase["total"]).encode()}
+                key = late_key(purchase["event_time"].replace(tzinfo=UTC), purchase["event_id"])
+                connection.table(REVENUE_LATE.name).put(key, late)
+                continue
+            before = minutes.get(minute, Revenue())
+            minutes[minute] = Revenue(before.amount + purchase["total"], before.purchases + 1)
+        for minute, revenue in minutes.items():
+            put_revenue(connection, minute, revenue, offset=100)
+
+
+def put_revenue(connection: Any, minute: bytes, revenue: Revenue, offset: int) -> None:
+    cell = {partition_column(VALUE_FAMILY, 0): msgspec.json.encode(revenue)}
+    connection.table(REVENUE_BY_MINUTE.name).put(minute, cell, timestamp=offset)
+
+
+def rows(stack: Settings) -> dict[str, list[tuple[Any, ...]]]:
+    """All marts of DAY."""
+    with endpoint.connect(stack) as sql:
+        return {
+            name: sorted(sql.rows(f"SELECT * FROM {DATABASE}.{name} WHERE `date` = '{DAY}'"), key=str)  # noqa: S608
+            for name in MARTS
+        }
+
+
+def exported(client: InsecureClient) -> dict[str, bytes]:
+    folder = paths.export_folder(DAY)
+    return {name: hdfs.read(client, f"{folder}/{name}") for name in hdfs.names(client, folder)}
+
+
+def succeed(result: subprocess.CompletedProcess[str]) -> None:
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.fixture(scope="module")
+def first_run(shop: None, run: Run, stack: Settings, client: InsecureClient) -> dict[str, list[tuple[Any, ...]]]:
+    for task in TASKS:
+        succeed(run(task))
+    return rows(stack)
+
+
+def test_a_day_from_files_to_csv(first_run: dict[str, list[tuple[Any, ...]]], client: InsecureClient) -> None:
+    assert all(first_run.values())
+    files = exported(client)
+    assert sorted(files) == sorted(f"{name}.csv" for name in MARTS)
+    for name, data in files.items():
+        mart = MARTS[name.removesuffix(".csv")]
+        lines = list(csv.reader(io.StringIO(data.decode(), newline="")))
+        assert lines[0] == ["date", *(column.name for column in mart.columns)]
+        assert len(lines) == 1 + len(first_run[mart.name])
+        assert lines[1:] == sorted(lines[1:])
+        assert {line[0] for line in lines[1:]} == {DAY}
+        assert data.endswith(b"\r\n")
+        assert data.count(b"\n") == data.count(b"\r\n") == len(lines)
+    assert files["revenue_daily.csv"] == b"date,orders,purchases,units,revenue\r\n2026-11-21,4,5,8,133.34\r\n"
+
+
+def test_every_task_again_changes_nothing_though_every_row_landed_twice(
+    first_run: dict[str, list[tuple[Any, ...]]], run: Run, stack: Settings, client: InsecureClient, tmp_path: Path
+) -> None:
+    files = exported(client)
+    copied = shop_days()
+    for stream in list(copied.rows):
+        copied.land_again(stream)
+    land(client, copied)
+    for task in TASKS[:-1]:
+        succeed(run(task))
+    succeed(run("export_csv", "--to", str(tmp_path)))
+    assert rows(stack) == first_run
+    assert exported(client) == files
+    assert {path.name: path.read_bytes() for path in (tmp_path / f"date={DAY}").iterdir()} == files
+
+
+@pytest.mark.parametrize("task", ["check_data", "revenue", "funnel", "affinity", "stock", "reconcile", "export_csv"])
+def test_a_day_without_data_is_one_sentence(shop: None, run: Run, task: str) -> None:
+    result = run(task, day="2020-02-29")
+    assert result.returncode == 1
+    error = result.stderr.splitlines()[-1]
+    assert error.startswith("error: ")
+    assert "2020-02-29" in error
+    assert "Traceback" not in result.stderr
+    if task == "check_data":
+        assert "/data/ecommerce/inventory/date=2020-02-29" in error
+
+
+def test_a_minute_that_differs_fails_the_reconciliation_and_is_named(
+    first_run: dict[str, list[tuple[Any, ...]]], run: Run, stack: Settings
+) -> None:
+    with closing(hbase.connect(stack)) as connection:
+        put_revenue(connection, b"202611211201", Revenue(Decimal("10.09"), 1), offset=101)
+        try:
+            result = run("reconcile")
+        finally:
+            connection.table(REVENUE_BY_MINUTE.name).delete(b"202611211201", timestamp=101)
+            put_revenue(connection, b"202611211201", Revenue(Decimal("10.10"), 1), offset=102)
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == (
+        "error: batch and speed layer differ by 0.01 EUR in all on 2026-11-21, in 1 of 5 minutes: "
+        "2026-11-21T12:01 by 0.01 (batch 10.10, speed 10.09, late 0.00)"
+    )
+    succeed(run("reconcile"))
+    assert rows(stack)["reconciliation"] == first_run["reconciliation"]
+
+
+def test_serving_takes_each_minute_from_one_layer(first_run: dict[str, list[tuple[Any, ...]]], stack: Settings) -> None:
+    start, now = datetime(2026, 11, 21, tzinfo=UTC), datetime(2026, 11, 22, 12, tzinfo=UTC)
+    found = views.revenue(stack, start, now, now)
+    assert [(f"{minute.minute:%dT%H:%M}", str(minute.revenue), minute.source) for minute in found] == [
+        ("21T09:05", "20.20", "batch"),
+        ("21T09:06", "0.05", "batch"),
+        ("21T10:00", "99.99", "batch"),
+        ("21T12:01", "10.10", "batch"),
+        ("21T23:59", "3.00", "batch"),
+        ("22T00:00", "5.00", "speed"),
+    ]
+    open_day = views.revenue(stack, start, now, start + timedelta(hours=23, minutes=59))
+    assert [str(minute.late) for minute in open_day if minute.late] == ["3.00"]
+    assert {minute.source for minute in open_day} == {"speed"}
+    assert sum(minute.revenue for minute in open_day) == sum(minute.revenue for minute in found)
+    assert date.fromisoformat(DAY) == start.date()

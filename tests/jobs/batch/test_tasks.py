@@ -1,0 +1,227 @@
+"""The batch tasks without servers: the text of their statements, arguments, CSV, the reconciliation's verdict."""
+
+import re
+import subprocess
+import sys
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from clients import sql as endpoint
+from clients.engine import Engine, Impala, Spark, engine
+from contracts.errors import Mistake, NotFound, Unreachable
+from contracts.events import STREAMS
+from contracts.hbase import Revenue
+from contracts.hive import MARTS, RAW
+from contracts.settings import Settings
+from jobs.batch import statements
+from jobs.batch.options import Day
+from jobs.batch.tasks import export_csv, reconcile
+from jobs.prepare import create_tables
+
+DAY = date(2026, 11, 21)
+MINUTE = datetime(2026, 11, 21, 10, 5, tzinfo=UTC)
+
+
+class Recorder:
+    """:class:`clients.sql.Sql` that keeps what it is given and answers with prepared rows."""
+
+    def __init__(self, rows: list[tuple[Any, ...]] | None = None, dialect: Engine | None = None) -> None:
+        self.engine = dialect or Spark()
+        self.statements: list[str] = []
+        self._rows = rows or []
+
+    def execute(self, statement: str) -> None:
+        self.statements.append(statement)
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        self.statements.append(query)
+        return self._rows
+
+
+def test_what_spark_is_told() -> None:
+    spark = Spark()
+    assert spark.session() == (
+        "SET spark.sql.session.timeZone=UTC",
+        "SET spark.sql.sources.partitionOverwriteMode=DYNAMIC",
+        "SET hive.exec.dynamic.partition=true",
+        "SET hive.exec.dynamic.partition.mode=nonstrict",
+    )
+    assert spark.repair(RAW["clicks"]) == ("MSCK REPAIR TABLE ecommerce.clicks", "REFRESH TABLE ecommerce.clicks")
+    assert spark.statistics(RAW["clicks"], DAY) == (
+        "ANALYZE TABLE ecommerce.clicks PARTITION (`date`='2026-11-21', `hour`) COMPUTE STATISTICS NOSCAN",
+    )
+    assert spark.statistics(MARTS["stock_daily"], DAY) == (
+        "ANALYZE TABLE ecommerce.stock_daily PARTITION (`date`='2026-11-21') COMPUTE STATISTICS NOSCAN",
+    )
+
+
+def test_what_impala_is_told() -> None:
+    impala = Impala()
+    assert impala.session() == ("SET TIMEZONE=UTC",)
+    assert impala.repair(RAW["clicks"]) == (
+        "ALTER TABLE ecommerce.clicks RECOVER PARTITIONS",
+        "REFRESH ecommerce.clicks",
+    )
+    assert impala.statistics(RAW["clicks"], DAY) == (
+        "COMPUTE INCREMENTAL STATS ecommerce.clicks PARTITION (`date`='2026-11-21')",
+    )
+
+
+def test_an_unknown_engine_is_refused() -> None:
+    with pytest.raises(Mistake, match="unknown SQL engine 'oracle'; known are impala, spark"):
+        engine("oracle")
+
+
+@pytest.mark.parametrize("mart", sorted(MARTS.keys() - {"reconciliation"}))
+def test_a_mart_is_overwritten_for_its_day_from_distinct_events_only(mart: str) -> None:
+    text = statements.statement(mart, DAY)
+    assert f"INSERT OVERWRITE TABLE ecommerce.{mart} PARTITION (`date`)" in text
+    assert text.count("INSERT") == 1
+    assert "${" not in text
+    landed = "|".join(stream.name for stream in STREAMS)
+    reads = re.findall(rf"FROM ecommerce\.({landed}) WHERE `date` = '2026-11-21'\) landed WHERE nth = 1", text)
+    assert reads
+    assert len(re.findall(rf"ecommerce\.({landed})\b", text)) == len(reads)
+
+
+def test_a_mart_selects_its_columns_in_the_order_of_the_contract() -> None:
+    for mart in MARTS.keys() - {"reconciliation"}:
+        text = statements.statement(mart, DAY).rpartition("\nSELECT\n")[2].partition("\nFROM ")[0]
+        selected = [re.split(r"\bAS ", line)[-1] for line in re.split(r",\n  (?=\S)", text.strip())]
+        names = [re.sub(r"^\w\.|[`\s]", "", name) for name in selected]
+        assert names == [*(column.name for column in MARTS[mart].columns), "date"], mart
+
+
+def test_tables_are_created_where_they_are_missing_only() -> None:
+    session = Recorder()
+    create_tables(session, ["clicks", "stock_daily"], "hdfs://name:8020")
+    assert session.statements[0] == "CREATE DATABASE IF NOT EXISTS ecommerce"
+    assert [statement.split("(")[0] for statement in session.statements[1:]] == [
+        f"CREATE EXTERNAL TABLE IF NOT EXISTS ecommerce.{name} " for name in ("clicks", "stock_daily")
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-11-31", "2026-1-1", "20261121", "yesterday", "2026-11-21' OR 1=1", "٢٠٢٦-11-21"]
+)
+def test_a_day_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="is not a day written as YYYY-MM-DD"):
+        Day().convert(text, None, None)
+
+
+def test_a_day() -> None:
+    assert Day().convert("2026-11-21", None, None) == DAY
+
+
+def test_csv_is_rfc_4180() -> None:
+    rows = [(1, 'say "hi", you', None, Decimal("1.10")), (-2, "a\r\nb", "é", Decimal("0.0000"))]
+    assert export_csv.to_csv(["n", "text", "none", "amount"], rows) == (
+        'n,text,none,amount\r\n1,"say ""hi"", you",,1.10\r\n-2,"a\r\nb",é,0.0000\r\n'.encode()
+    )
+
+
+def test_csv_has_the_day_first_and_rows_in_order() -> None:
+    sql = Recorder([("2026-11-21", 1)])
+    assert export_csv.rows(sql, MARTS["conversion_funnel"], DAY)
+    assert sql.statements == [
+        "SELECT `date`, `step`, `name`, `sessions`, `users`, `of_first`, `of_previous` "
+        "FROM ecommerce.conversion_funnel WHERE `date` = '2026-11-21' "
+        "ORDER BY `step`, `name`, `sessions`, `users`, `of_first`, `of_previous`"
+    ]
+
+
+def test_a_mart_without_the_day_is_not_exported() -> None:
+    with pytest.raises(NotFound, match=r"ecommerce\.stock_daily has no rows on 2026-11-21"):
+        export_csv.rows(Recorder(), MARTS["stock_daily"], DAY)
+
+
+def test_a_local_export_replaces_the_file_and_leaves_nothing_else(tmp_path: Path) -> None:
+    export_csv.write_locally(tmp_path / "date=2026-11-21", "m.csv", b"old")
+    export_csv.write_locally(tmp_path / "date=2026-11-21", "m.csv", b"new")
+    assert [(path.name, path.read_bytes()) for path in (tmp_path / "date=2026-11-21").iterdir()] == [("m.csv", b"new")]
+
+
+def test_layers_agree_when_late_amounts_explain_the_difference() -> None:
+    minutes = reconcile.compare(
+        {"2026-11-21T10:05": Decimal("3.30")},
+        {MINUTE: Revenue(Decimal("1.10"), 1)},
+        {MINUTE: Revenue(Decimal("2.20"), 2)},
+    )
+    assert [minute.difference for minute in minutes] == [0]
+    assert reconcile.verdict(DAY, minutes) is None
+
+
+def test_layers_that_differ_are_told_with_the_minutes() -> None:
+    minutes = reconcile.compare(
+        {"2026-11-21T10:05": Decimal("3.30"), "2026-11-21T10:06": Decimal("1.00")},
+        {MINUTE: Revenue(Decimal("3.29"), 1), MINUTE.replace(minute=7): Revenue(Decimal("0.02"), 1)},
+        {},
+    )
+    assert reconcile.verdict(DAY, minutes) == (
+        "batch and speed layer differ by 0.99 EUR in all on 2026-11-21, in 3 of 3 minutes: "
+        "2026-11-21T10:05 by 0.01 (batch 3.30, speed 3.29, late 0.00); "
+        "2026-11-21T10:06 by 1.00 (batch 1.00, speed 0.00, late 0.00); "
+        "2026-11-21T10:07 by -0.02 (batch 0.00, speed 0.02, late 0.00)"
+    )
+
+
+def test_differences_that_cancel_out_are_told_too() -> None:
+    minutes = [
+        reconcile.Minute(f"2026-11-21T10:{number:02}", Decimal(number % 2), Decimal("0.50"), Decimal("0.00"))
+        for number in range(8)
+    ]
+    sentence = reconcile.verdict(DAY, minutes)
+    assert sentence
+    assert "differ by 0.00 EUR in all" in sentence
+    assert sentence.endswith("; and 3 more")
+
+
+def test_the_comparison_is_written_in_one_statement() -> None:
+    sql = Recorder()
+    minute = reconcile.Minute("2026-11-21T10:05", Decimal("3.30"), Decimal("1.10"), Decimal("2.20"))
+    reconcile.keep(sql, DAY, [minute])
+    assert sql.statements[0] == (
+        "INSERT OVERWRITE TABLE ecommerce.reconciliation PARTITION (`date`) VALUES\n"
+        "('2026-11-21T10:05', CAST(3.30 AS DECIMAL(18,2)), CAST(1.10 AS DECIMAL(18,2)), CAST(2.20 AS DECIMAL(18,2)), "
+        "CAST(0.00 AS DECIMAL(18,2)), '2026-11-21')"
+    )
+
+
+def test_reconciling_a_day_that_is_not_filled_is_refused() -> None:
+    with pytest.raises(NotFound, match=r"no rows on 2026-11-21; run the task revenue first"):
+        reconcile.batch_revenue(Recorder(), DAY)
+
+
+def test_a_server_that_is_not_there_is_one_sentence() -> None:
+    with (
+        pytest.raises(Unreachable, match=r"cannot reach the SQL endpoint \(spark\) at 127\.0\.0\.1:1 "),
+        endpoint.connect(Settings(sql_port=1), seconds=0),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "check_data",
+        "repair_partitions",
+        "revenue",
+        "funnel",
+        "affinity",
+        "stock",
+        "reconcile",
+        "export_csv",
+    ],
+)
+@pytest.mark.parametrize("package", ["jobs.batch.tasks", "jobs.batch"], ids=["now", "as in 0.1.0"])
+def test_a_task_explains_itself(package: str, module: str) -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", f"{package}.{module}", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    assert shown.startswith(f"Usage: python -m {package}.{module}")
+    assert "--date" in shown

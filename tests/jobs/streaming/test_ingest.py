@@ -1,0 +1,243 @@
+"""Promises 3.1 and 3.4 on real servers: what lands, lands once, whatever dies; what is refused is kept."""
+
+import io
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from clients import hdfs as files
+from clients import kafka as kafka_client
+from clients.retry import until
+from contracts import hive, paths, topics
+from contracts.errors import BrokenPromise
+from contracts.events import CLICKS, MAX_EVENT_BYTES, PURCHASES, STREAMS
+from contracts.settings import Settings
+from jobs import audit
+from jobs.streaming.commits import Commit, CommitLog, ConcurrentWriter, Counts, LandedFile
+from jobs.streaming.ingest import require_same_topics
+from local.stack import Stack
+from tests.conftest import ROOT, job_environment
+from tests.support import kafka, samples
+from tests.support.running import CRASHING, Job, ok
+
+INGEST = ("jobs.streaming.ingest", "--available-now")
+
+
+def send_clicks(stack: Settings, count: int, **changes: Any) -> list[str]:
+    """Sends clicks of several users over the last two hours, some of them twice; returns the distinct ids."""
+    start = datetime.now(UTC) - timedelta(hours=2)
+    events = [
+        samples.click(user_id=f"u{number % 50}", event_time=start + timedelta(seconds=7200 * number / count), **changes)
+        for number in range(count)
+    ]
+    records = [(event["user_id"], samples.encode(event)) for event in events]
+    for number in range(0, count, 20):
+        records.insert(min(number + 7, len(records)), records[number])
+    kafka.produce(stack, CLICKS.topic, records)
+    return [event["event_id"] for event in events]
+
+
+def landed_once(stack: Settings, ids: list[str], stream: str = "clicks") -> None:
+    """Each of the ids is in the Parquet files exactly once, and nothing there is twice."""
+    _, table = audit.read_stream(stack, stream, ["event_id"])
+    counts = Counter(table["event_id"].to_pylist())
+    assert [event_id for event_id in ids if counts[event_id] == 0] == [], "lost"
+    assert [event_id for event_id in ids if counts[event_id] > 1] == [], "landed twice"
+
+
+def test_typed_rows_land_by_event_time_with_their_origin(stack: Settings, job: Job) -> None:
+    moment = datetime.now(UTC).replace(minute=59, second=59, microsecond=999000) - timedelta(hours=3)
+    event = samples.purchase(event_time=moment, user_id="typed")
+    [(partition, offset)] = kafka.produce(stack, PURCHASES.topic, [("typed", samples.encode(event))])
+    ok(job(*INGEST))
+    folder = paths.hour_folder("purchases", moment)
+    rows = []
+    for path in audit.parquet_files(stack, folder):
+        data = files.read(files.client(stack), path)
+        assert pq.read_schema(io.BytesIO(data)).names == [column.name for column in hive.RAW["purchases"].columns]
+        rows += pq.read_table(io.BytesIO(data), partitioning=None).to_pylist()
+    [row] = [row for row in rows if row["event_id"] == event["event_id"]]
+    assert row["total"] == Decimal("19.90")
+    assert row["quantity"] == 2
+    assert row["event_time"].replace(tzinfo=UTC) == moment
+    assert (row["kafka_partition"], row["kafka_offset"]) == (partition, offset)
+
+
+def bad_records() -> list[tuple[str, bytes | None, str]]:
+    """(key, value, reason) of records that are no clicks."""
+    click = samples.click
+    return [
+        ("bad", b"not json", "JSON is malformed"),
+        ("bad", samples.encode(click())[:-5], "Input data was truncated"),
+        ("bad", b"\xff\xfe\x00", "JSON is malformed"),
+        ("bad", b"", "Input data was truncated"),
+        ("bad", None, "the record has no value"),
+        ("bad", b"[]", "Expected `object`"),
+        ("bad", samples.encode(click(user_id=7)), "Expected `str`, got `int`"),
+        ("bad", json.dumps({"event_id": click()["event_id"]}).encode(), "missing required field"),
+        ("bad", samples.encode(click(product_id="P99999")), "unknown product"),
+        ("bad", samples.encode(click(event_time=datetime(1970, 1, 1, tzinfo=UTC))), "days old"),
+        ("bad", samples.encode(click(event_time=datetime.now(UTC) + timedelta(days=365))), "after its append"),
+        ("bad", samples.encode(click(referrer="x" * 5 * 1024 * 1024)), f"over the limit of {MAX_EVENT_BYTES}"),
+    ]
+
+
+def test_bad_records_go_to_the_dead_letters_and_spoil_nothing_else(stack: Settings, job: Job) -> None:
+    bad = bad_records()
+    good = [samples.click(user_id="bad") for _ in range(len(bad) + 1)]
+    mixed: list[tuple[str, bytes | None]] = []
+    for event, (key, value, _) in zip(good, bad, strict=False):
+        mixed += [("bad", samples.encode(event)), (key, value)]
+    mixed.append(("bad", samples.encode(good[-1])))
+    places = kafka.produce(stack, CLICKS.topic, mixed)
+    negative = samples.purchase(unit_price="-1.00", total="-2.00")
+    [negative_place] = kafka.produce(stack, PURCHASES.topic, [("bad", samples.encode(negative))])
+    before = audit.committed(stack).totals.get(CLICKS.topic)
+    ok(job(*INGEST))
+
+    landed_once(stack, [event["event_id"] for event in good])
+    letters = {record.key.decode(): record for record in kafka.consume(stack, topics.DEAD_LETTERS)}
+    for (partition, offset), (_, value, reason) in zip(places[1::2], bad, strict=True):
+        letter = letters[f"{CLICKS.topic}/{partition}/{offset}"]
+        headers = {name: text.decode() for name, text in letter.headers}
+        assert letter.value == value, "the raw bytes"
+        assert reason in headers["reason"]
+        assert (headers["topic"], headers["partition"], headers["offset"]) == (
+            CLICKS.topic,
+            str(partition),
+            str(offset),
+        )
+    letter = letters[f"{PURCHASES.topic}/{negative_place[0]}/{negative_place[1]}"]
+    assert "unit_price -1.00 is negative" in dict(letter.headers)["reason"].decode()
+    counted = audit.committed(stack).totals[CLICKS.topic].dead_letters - (before.dead_letters if before else 0)
+    assert counted == len(bad)
+    late_since_future = audit.committed(stack).totals[CLICKS.topic].late - (before.late if before else 0)
+    assert late_since_future == 0, "the event of next year moved the watermark"
+
+
+STEPS = ("staged-not-committed", "committed-not-published", "half-published", "published-not-checkpointed")
+
+
+def test_a_kill_at_any_step_of_the_commit_loses_and_doubles_nothing(stack: Settings, job: Job) -> None:
+    ids: list[str] = []
+    for point in STEPS:
+        ids += send_clicks(stack, 400)
+        crashed = job("tests.support.in_own_group", *INGEST, CRASH_AT=point, **CRASHING)
+        assert crashed.returncode == -signal.SIGKILL, f"it was to die at {point}: {crashed.stderr[-2000:]}"
+        _, table = audit.read_stream(stack, "clicks", ["event_id"])
+        counts = Counter(table["event_id"].to_pylist())
+        assert max((counts[event_id] for event_id in ids), default=0) <= 1, f"landed twice after a kill at {point}"
+    ok(job(*INGEST))
+    landed_once(stack, ids)
+
+
+def test_random_kills_lose_and_double_nothing(stack: Settings, local_stack: Stack, job: Job) -> None:
+    generator = random.Random(7)
+    ids: list[str] = []
+    for _ in range(3):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "jobs.streaming.ingest", "--trigger", "0", "--max-offsets", "300"],
+            cwd=ROOT,
+            env=job_environment(local_stack),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        ids += send_clicks(stack, 3000)
+        until(lambda: audit.behind(audit.end_offsets(stack), audit.ingest_offsets(stack)) < 3000, seconds=90, pause=0.5)
+        time.sleep(generator.uniform(0, 3))
+        kill_group(process)
+    ok(job(*INGEST))
+    landed_once(stack, ids)
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(20)
+
+
+def test_a_lost_checkpoint_lands_nothing_twice(stack: Settings, job: Job) -> None:
+    ids = send_clicks(stack, 200)
+    ok(job(*INGEST))
+    files.remove(files.client(stack), f"{paths.CHECKPOINTS}/{paths.INGEST}")
+    rows = audit.landed(stack, "clicks").rows
+    more = send_clicks(stack, 20)
+    ok(job(*INGEST))
+    assert audit.landed(stack, "clicks").rows == rows + len(more)
+    landed_once(stack, ids + more)
+
+
+def test_copies_are_dropped_across_a_restart_and_late_events_land(stack: Settings, job: Job) -> None:
+    now = datetime.now(UTC)
+    first = samples.click(user_id="again", event_time=now)
+    late = samples.click(user_id="again", event_time=now - timedelta(hours=5))
+    kafka.produce(stack, CLICKS.topic, [("again", samples.encode(first)), ("again", samples.encode(late))])
+    before = audit.committed(stack).totals.get(CLICKS.topic)
+    ok(job(*INGEST))
+    kafka.produce(stack, CLICKS.topic, [("again", samples.encode(event)) for event in (first, late, late)])
+    ok(job(*INGEST))
+    landed_once(stack, [first["event_id"], late["event_id"]])
+    after = audit.committed(stack).totals[CLICKS.topic]
+    assert before is not None
+    assert after.late - before.late == 1
+    assert after.duplicates - before.duplicates == 3
+
+
+def test_of_two_writers_one_is_refused(stack: Settings) -> None:
+    hdfs = files.client(stack)
+    one, other = CommitLog(hdfs, "test-writers"), CommitLog(hdfs, "test-writers")
+    one.recover()
+    other.recover()
+    one.append(Commit(1))
+    with pytest.raises(ConcurrentWriter, match="two jobs write the same streams"):
+        other.append(Commit(1, totals={"x": Counts(landed=1)}))
+
+
+def test_a_commit_is_published_once_readers_find_its_files(stack: Settings) -> None:
+    hdfs = files.client(stack)
+    commits = CommitLog(hdfs, "test-published")
+    commits.recover()
+    staged = f"{commits.staging_folder(1)}/rows.parquet"
+    files.write(hdfs, staged, b"rows")
+    commit = Commit(1, files=[LandedFile(staged, "/test-published/date=2026-01-01/rows.parquet", 1)])
+    commits.append(commit)
+    assert (commits.newest().sequence, commits.published().sequence) == (1, 0)
+    commits.publish(commit)
+    assert commits.published().sequence == 1
+    assert files.read(hdfs, commit.files[0].final) == b"rows"
+
+
+def test_a_topic_created_anew_is_told_from_the_one_that_was_landed(stack: Settings) -> None:
+    ids = kafka_client.topic_ids(stack, [stream.topic for stream in STREAMS])
+    assert len(set(ids.values())) == len(STREAMS)
+    require_same_topics(Commit(1, ids), ids)
+    with pytest.raises(BrokenPromise, match="ecommerce-clicks is not the one that was landed so far"):
+        require_same_topics(Commit(1, {**ids, CLICKS.topic: "another"}), ids)
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"ECOMMERCE_KAFKA_BOOTSTRAP": "127.0.0.1:1"}, "Kafka at 127.0.0.1:1 cannot be reached"),
+        ({"ECOMMERCE_HDFS_URI": "hdfs://127.0.0.1:1"}, "HDFS at hdfs://127.0.0.1:1 cannot be reached"),
+        ({"ECOMMERCE_WEBHDFS_URL": "http://127.0.0.1:1"}, "HDFS at http://127.0.0.1:1 cannot be reached"),
+    ],
+)
+def test_a_server_out_of_reach_is_one_sentence(job: Job, variables: dict[str, str], sentence: str) -> None:
+    result = job(*INGEST, timeout=200, **variables)
+    assert result.returncode == 1
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1
+    assert sentence in errors[0]
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,79 @@
+"""What the streaming jobs tell Prometheus, read over HTTP as Prometheus reads it."""
+
+import math
+import socket
+import time
+import urllib.request
+
+import pytest
+from confluent_kafka.admin import AdminClient
+from prometheus_client.parser import text_string_to_metric_families
+
+from contracts.errors import PlatformError
+from jobs.streaming.metrics import LAG, Metrics, lag
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def scrape(port: int) -> dict[str, float]:
+    """Samples by name and outcome."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page:
+        text = page.read().decode()
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    assert {sample.labels["query"] for sample in samples} == {"ingest"}
+    return {" ".join([sample.name, sample.labels.get("outcome", "")]).strip(): sample.value for sample in samples}
+
+
+def test_a_job_counts_its_batches_from_zero(port: int) -> None:
+    metrics = Metrics("ingest", ("landed", "dead_letters"))
+    metrics.serve("127.0.0.1", port)
+    before = scrape(port)
+    assert before["ecommerce_stream_records_total landed"] == 0
+    assert before["ecommerce_stream_records_total dead_letters"] == 0
+    assert math.isnan(before["ecommerce_stream_lag_records"])
+    time.sleep(0.01)
+    for counts in ({"landed": 3, "dead_letters": 1}, {"landed": 4, "dead_letters": 0}):
+        with metrics.batch():
+            metrics.add(counts)
+    after = scrape(port)
+    assert after["ecommerce_stream_records_total landed"] == 7
+    assert after["ecommerce_stream_records_total dead_letters"] == 1
+    assert after["ecommerce_stream_batch_seconds_count"] == 2
+    name = "ecommerce_stream_last_batch_timestamp_seconds"
+    assert before[name] < after[name] <= time.time()
+
+
+def test_a_batch_that_fails_is_no_progress(port: int) -> None:
+    metrics = Metrics("ingest", ("landed",))
+    metrics.serve("127.0.0.1", port)
+    before = scrape(port)
+    with pytest.raises(OSError, match="disk"), metrics.batch():
+        raise OSError("disk")
+    assert scrape(port)["ecommerce_stream_batch_seconds_count"] == 0
+    name = "ecommerce_stream_last_batch_timestamp_seconds"
+    assert scrape(port)[name] == before[name]
+
+
+def test_the_lag_is_over_all_partitions_and_never_below_zero() -> None:
+    handled = {"clicks": {"0": 10, "1": 5}, "purchases": {"0": 7}}
+    assert lag(handled, {"clicks": {"0": 12, "1": 5}, "purchases": {"0": 10}}) == 5
+    # A batch may end after the ends were asked for.
+    assert lag(handled, {"clicks": {"0": 8, "1": 6}, "purchases": {"0": 7}}) == 1
+
+
+def test_before_the_first_batch_nobody_is_asked(port: int) -> None:
+    metrics = Metrics("ingest", ())
+    metrics.serve("127.0.0.1", port)
+    for nothing in (None, "null", "{}"):
+        metrics.look(AdminClient({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}), nothing)
+    assert math.isnan(scrape(port)[LAG])
+
+
+def test_a_port_that_is_taken_is_said(port: int) -> None:
+    Metrics("ingest", ()).serve("127.0.0.1", port)
+    with pytest.raises(PlatformError, match=f"cannot serve metrics at 127.0.0.1:{port}"):
+        Metrics("ingest", ()).serve("127.0.0.1", port)

@@ -1,0 +1,122 @@
+"""The merged views without servers: which layer answers for which minute."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, ClassVar
+
+import click
+import pytest
+
+from contracts.hbase import Revenue
+from contracts.settings import Settings
+from serving import speed, views
+from serving.__main__ import Length, Minute, minute_range
+from serving.views import MinuteRevenue
+
+NOW = datetime(2026, 11, 23, 9, 30, 12, tzinfo=UTC)
+SETTINGS = Settings()
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+class Layers:
+    """Both layers with the same minutes, so that a minute counted twice shows."""
+
+    batch: ClassVar = {
+        "2026-11-21": [("2026-11-21T23:59", Decimal("1.00"), 1)],
+        "2026-11-23": [("2026-11-23T09:00", Decimal("7.00"), 7)],  # of a run before the day was over
+    }
+    on_time: ClassVar = {
+        at("2026-11-21T23:59"): Revenue(Decimal("0.90"), 1),
+        at("2026-11-22T00:00"): Revenue(Decimal("2.00"), 2),
+        at("2026-11-22T12:00"): Revenue(Decimal("4.00"), 4),
+        at("2026-11-23T09:00"): Revenue(Decimal("8.00"), 8),
+        at("2026-11-23T09:30"): Revenue(Decimal("16.00"), 16),
+    }
+    late: ClassVar = {
+        at("2026-11-21T23:59"): Revenue(Decimal("0.10"), 1),
+        at("2026-11-22T12:00"): Revenue(Decimal("0.40"), 1),
+        at("2026-11-22T13:00"): Revenue(Decimal("0.50"), 1),
+    }
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        first, last = query.split("'")[1], query.split("'")[3]
+        self.asked.append(f"batch {first}..{last}")
+        return [row for day, rows in self.batch.items() if first <= day <= last for row in rows]
+
+    def scan(self, minutes: dict[datetime, Revenue], start: datetime, end: datetime) -> dict[datetime, Revenue]:
+        self.asked.append(f"speed {start:%dT%H:%M}..{end:%dT%H:%M}")
+        return {minute: revenue for minute, revenue in minutes.items() if start <= minute < end}
+
+
+@pytest.fixture
+def layers(monkeypatch: pytest.MonkeyPatch) -> Layers:
+    from contextlib import nullcontext
+
+    both = Layers()
+    monkeypatch.setattr(views, "connect", lambda settings: nullcontext(both))
+    monkeypatch.setattr(speed, "revenue", lambda settings, start, end: both.scan(both.on_time, start, end))
+    monkeypatch.setattr(speed, "late_revenue", lambda settings, start, end: both.scan(both.late, start, end))
+    return both
+
+
+def test_each_minute_comes_from_one_layer(layers: Layers) -> None:
+    found = views.revenue(SETTINGS, at("2026-11-21T00:00"), at("2026-11-23T09:31"), NOW)
+    zero = Decimal("0.00")
+    assert found == [
+        MinuteRevenue(at("2026-11-21T23:59"), Decimal("1.00"), 1, zero, "batch"),
+        MinuteRevenue(at("2026-11-22T00:00"), Decimal("2.00"), 2, zero, "speed"),
+        MinuteRevenue(at("2026-11-22T12:00"), Decimal("4.40"), 5, Decimal("0.40"), "speed"),
+        MinuteRevenue(at("2026-11-22T13:00"), Decimal("0.50"), 1, Decimal("0.50"), "speed"),
+        MinuteRevenue(at("2026-11-23T09:00"), Decimal("8.00"), 8, zero, "speed"),
+        MinuteRevenue(at("2026-11-23T09:30"), Decimal("16.00"), 16, zero, "speed"),
+    ]
+    assert layers.asked == ["batch 2026-11-21..2026-11-22"] + ["speed 22T00:00..23T09:31"] * 2
+
+
+def test_a_layer_that_is_not_needed_is_not_asked(layers: Layers) -> None:
+    views.revenue(SETTINGS, at("2026-11-23T00:00"), at("2026-11-23T09:31"), NOW)
+    assert layers.asked == ["speed 23T00:00..23T09:31"] * 2
+    layers.asked.clear()
+    views.revenue(SETTINGS, at("2026-11-21T00:00"), at("2026-11-22T00:00"), NOW)
+    assert layers.asked == ["batch 2026-11-21..2026-11-21"]
+
+
+def test_a_range_within_a_day(layers: Layers) -> None:
+    found = views.revenue(SETTINGS, at("2026-11-22T00:01"), at("2026-11-22T12:01"), NOW)
+    assert [minute.minute for minute in found] == [at("2026-11-22T12:00")]
+
+
+def test_the_last_minutes_include_this_one() -> None:
+    assert minute_range(timedelta(minutes=60), None, None, NOW) == (at("2026-11-23T08:31"), at("2026-11-23T09:31"))
+    assert minute_range(None, at("2026-11-23T09:00"), None, NOW) == (at("2026-11-23T09:00"), at("2026-11-23T09:31"))
+
+
+@pytest.mark.parametrize(
+    ("last", "start", "end", "message"),
+    [
+        (None, None, None, "give either --last or --from"),
+        (timedelta(minutes=1), NOW, None, "give either --last or --from"),
+        (timedelta(minutes=1), None, NOW, "--to goes with --from"),
+        (None, NOW, NOW, "is not before --to"),
+    ],
+)
+def test_a_range_that_is_none_is_refused(
+    last: timedelta | None, start: datetime | None, end: datetime | None, message: str
+) -> None:
+    with pytest.raises(click.UsageError, match=message):
+        minute_range(last, start, end, NOW)
+
+
+def test_arguments() -> None:
+    assert Length().convert("90m", None, None) == timedelta(minutes=90)
+    assert Length().convert("7d", None, None) == timedelta(days=7)
+    assert Minute().convert("2026-11-23T09:30", None, None) == at("2026-11-23T09:30")
+    for kind, text in ((Length(), "0m"), (Length(), "60"), (Minute(), "2026-11-23"), (Minute(), "09:30")):
+        with pytest.raises(click.BadParameter):
+            kind.convert(text, None, None)

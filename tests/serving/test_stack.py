@@ -1,0 +1,104 @@
+"""The views of stock, users and alerts at the command line, from rows as the speed layer writes them to HBase."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+
+from clients import hbase
+from contracts.events import Alert
+from contracts.hbase import STOCK, STOCK_ALERTS, USER_PROFILES, HBaseTable, Spending, Stock, Visit
+from contracts.settings import Settings
+from tests.conftest import ROOT
+
+MORNING = datetime(2026, 11, 21, 9, tzinfo=UTC)
+EVENING = datetime(2026, 11, 21, 18, tzinfo=UTC)
+ALERTS = [
+    Alert(f"id-{level}", f"2026-11-21T09:0{level}:00.000Z", "P-served", "north", level, 10) for level in (1, 2, 3)
+]
+ROWS: list[tuple[HBaseTable, str, dict[str, Any]]] = [
+    (STOCK, "P-served/north", {"v:0": Stock(9, 10, MORNING), "v:1": Stock(49, 10, EVENING)}),
+    (STOCK, "P-served/south", {"v:0": Stock(10, 10, MORNING)}),
+    (STOCK, "P-served-not/south", {"v:0": Stock(1, 10, MORNING)}),
+    (
+        USER_PROFILES,
+        "u-served",
+        {
+            "c:0": Visit("product", "toys", "mobile", "DE", MORNING),
+            "p:0": Spending(Decimal("20.25"), MORNING, 2),
+            "p:1": Spending(Decimal("0.05"), EVENING, 1),
+        },
+    ),
+    # Keys that sort before those of any alert of our time.
+    *(
+        (STOCK_ALERTS, f"{9 - alert.stock_level:013d}/P-served/{alert.event_id}", {"a:alert": alert})
+        for alert in ALERTS
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def served(stack: Settings) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
+    """Runs a view on the rows above, which are gone afterwards."""
+    with closing(hbase.connect(stack)) as connection:
+        for table, key, cells in ROWS:
+            row = {column.encode(): msgspec.json.encode(value) for column, value in cells.items()}
+            connection.table(table.name).put(key.encode(), row)
+
+        def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+            command = [sys.executable, "-m", "serving", *arguments]
+            environment = {"PATH": "", **stack.as_environment()}
+            return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+
+        yield run
+        for table, key, _ in ROWS:
+            connection.table(table.name).delete(key.encode())
+
+
+def test_stock(served: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    assert json.loads(served("stock", "P-served", "--json").stdout) == {
+        "product_id": "P-served",
+        "warehouses": {
+            "north": {"level": 49, "threshold": 10, "time": "2026-11-21T18:00:00Z"},
+            "south": {"level": 10, "threshold": 10, "time": "2026-11-21T09:00:00Z"},
+        },
+    }
+    assert "south" in served("stock", "P-served").stdout
+
+
+def test_profile(served: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    assert json.loads(served("profile", "u-served", "--json").stdout) == {
+        "user_id": "u-served",
+        "visit": {
+            "page": "product",
+            "category": "toys",
+            "device": "mobile",
+            "country": "DE",
+            "time": "2026-11-21T09:00:00Z",
+        },
+        "purchases": 3,
+        "amount": "20.30",
+        "last_purchase": "2026-11-21T18:00:00Z",
+    }
+
+
+def test_newest_alerts_come_first(served: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    found = json.loads(served("alerts", "--newest", "2", "--json").stdout)
+    assert [alert["event_id"] for alert in found] == ["id-3", "id-2"]
+
+
+@pytest.mark.parametrize(("view", "sentence"), [("stock", "no stock of product"), ("profile", "was never seen")])
+def test_what_is_not_known_is_one_sentence(
+    served: Callable[..., subprocess.CompletedProcess[str]], view: str, sentence: str
+) -> None:
+    result = served(view, "nobody")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ")
+    assert sentence in result.stderr
