@@ -28,8 +28,10 @@ CA, PASSWORD, CERTIFICATE, KEY = "ca.crt", "password", "tls.crt", "tls.key"
 """The files of the credentials' folder, named as Strimzi and cert-manager name them in their Secrets."""
 SECONDS: Final = 15
 """For one answer of the broker."""
-FLUSH_SECONDS: Final = 60
-"""For the last records of :func:`send_all` to be acknowledged."""
+DELIVERY_SECONDS: Final = 60
+"""For a record of a :class:`Sender` to be acknowledged, tries included."""
+QUEUE_KBYTES: Final = 64 * 1024
+"""Of a :class:`Sender`'s records under way."""
 REFUSALS: Final = frozenset(
     getattr(confluent_kafka.KafkaError, name)
     for name in (
@@ -171,37 +173,65 @@ Record = tuple[str, bytes | None, dict[str, str | bytes | None]]
 """Key, value and headers."""
 
 
-def send_all(settings: Settings, topic: str, records: Iterable[Record], **options: Any) -> None:
-    """Sends records and returns once Kafka has acknowledged every one of them.
+class Sender:
+    """Sends records to a topic in bounded memory; :meth:`close` returns once Kafka has acknowledged every one.
 
     ``options`` are librdkafka's, on top of an idempotent producer's. Raises :class:`Unreachable` or :class:`Refused`
     with the first reason when any was not taken; the others may have been.
     """
-    failures: list[confluent_kafka.KafkaError] = []
 
-    def delivered(error: confluent_kafka.KafkaError | None, _: object) -> None:
-        if error:
-            failures.append(error)
+    def __init__(self, settings: Settings, topic: str, **options: Any) -> None:
+        self._settings, self._topic = settings, topic
+        self._failures: list[confluent_kafka.KafkaError] = []
+        with typed(settings):
+            self._producer = Producer(
+                {
+                    **confluent(settings),
+                    "enable.idempotence": True,
+                    "queue.buffering.max.kbytes": QUEUE_KBYTES,
+                    "delivery.timeout.ms": DELIVERY_SECONDS * 1000,
+                    **options,
+                }
+            )
 
-    with typed(settings):
-        producer = Producer({**confluent(settings), "enable.idempotence": True, **options})
-        for key, value, headers in records:
-            while not failures:
+    def send(self, key: str, value: bytes | None, headers: dict[str, str | bytes | None]) -> None:
+        """Takes a record, and waits while too many are under way."""
+        with typed(self._settings):
+            while True:
+                self._raise_failure()
                 try:
-                    producer.produce(topic, value, key, headers=headers, on_delivery=delivered)
+                    self._producer.produce(self._topic, value, key, headers=headers, on_delivery=self._delivered)
                     break
                 except BufferError:  # the queue is full until some are acknowledged
-                    producer.poll(0.1)
-            producer.poll(0)
-        unsent = producer.flush(FLUSH_SECONDS)
-    if failures:
-        reason = failures[0]
-        raise _meaning(settings, reason.code() in REFUSALS, f"{topic} did not take {len(failures)} records: {reason}")
-    if unsent:
-        raise Unreachable(
-            f"Kafka at {settings.kafka_bootstrap} did not acknowledge {unsent} records of {topic} "
-            f"within {FLUSH_SECONDS} s"
-        )
+                    self._producer.poll(0.1)
+            self._producer.poll(0)
+
+    def close(self) -> None:
+        """Waits for the acknowledgements, each record :data:`DELIVERY_SECONDS` at most."""
+        unsent = self._producer.flush(DELIVERY_SECONDS + SECONDS)
+        self._raise_failure()
+        if unsent:
+            raise Unreachable(
+                f"Kafka at {self._settings.kafka_bootstrap} did not acknowledge {unsent} records of {self._topic}"
+            )
+
+    def _delivered(self, error: confluent_kafka.KafkaError | None, _: object) -> None:
+        if error:
+            self._failures.append(error)
+
+    def _raise_failure(self) -> None:
+        if self._failures:
+            reason = self._failures[0]
+            text = f"{self._topic} did not take {len(self._failures)} records: {reason}"
+            raise _meaning(self._settings, reason.code() in REFUSALS, text)
+
+
+def send_all(settings: Settings, topic: str, records: Iterable[Record], **options: Any) -> None:
+    """Sends records with a :class:`Sender` of their own; raises as it does."""
+    sender = Sender(settings, topic, **options)
+    for record in records:
+        sender.send(*record)
+    sender.close()
 
 
 def _meaning(settings: Settings, refused: bool, reason: str) -> PlatformError:

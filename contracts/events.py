@@ -180,6 +180,10 @@ BY_NAME: Final = {stream.name: stream for stream in STREAMS}
 BY_TOPIC: Final = {stream.topic: stream for stream in STREAMS}
 
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+
+
 class BadEvent(ValueError):
     """Why a record is no event of its stream; the text is the reason kept with the dead letter."""
 
@@ -190,14 +194,24 @@ def decoder(stream: Stream) -> "msgspec.json.Decoder[Click | Purchase | StockCha
 
 
 def check_time(event_time: datetime, appended: datetime) -> None:
-    """Raises :class:`BadEvent` where an event cannot have happened at its time.
+    """Raises :class:`BadEvent` where an event cannot have happened at its time (an aware one, of any offset and year).
 
     ``appended`` is the broker's append time of the record (UTC): a bound that a replay sees again, unlike "now".
     """
     if event_time - appended > MAX_CLOCK_SKEW:
-        raise BadEvent(f"event_time {timestamp(event_time)} is after its append to Kafka, {timestamp(appended)}")
+        raise BadEvent(f"event_time {event_time.isoformat()} is after its append to Kafka, {timestamp(appended)}")
     if appended - event_time > MAX_EVENT_AGE:
-        raise BadEvent(f"event_time {timestamp(event_time)} is over {MAX_EVENT_AGE.days} days old")
+        raise BadEvent(f"event_time {event_time.isoformat()} is over {MAX_EVENT_AGE.days} days old")
+
+
+def epoch_ms(moment: datetime) -> int:
+    """Whole milliseconds from 1970 (UTC) to an aware time of any offset and year, rounded down."""
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+def from_epoch_ms(ms: int) -> datetime:
+    """The time (UTC) so many milliseconds after 1970. Raises ``OverflowError`` outside of the years 1 to 9999."""
+    return _EPOCH + ms * _MILLISECOND
 
 
 def timestamp(moment: datetime) -> str:

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import msgspec
 
+from contracts.events import epoch_ms
+
 NOTHING: Final = Decimal("0.00")
 """No money, in EUR."""
 
@@ -140,7 +142,7 @@ _LAST_MS: Final = 9_999_999_999_999
 
 def alert_key(event_time: datetime, product_id: str, event_id: str) -> bytes:
     """The row key of an alert, also its key in the alerts topic: the newest sorts first."""
-    reverse = _LAST_MS - round(event_time.timestamp() * 1000)
+    reverse = _LAST_MS - epoch_ms(event_time)
     return f"{reverse:013d}/{product_id}/{event_id}".encode()
 
 

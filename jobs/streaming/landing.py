@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from operator import attrgetter
 from typing import Any
 from uuid import uuid4
@@ -18,16 +18,18 @@ import pyarrow.parquet as pq
 from clients import hdfs as files
 from clients import kafka
 from contracts import paths
-from contracts.events import BY_TOPIC
+from contracts.events import BY_TOPIC, epoch_ms, from_epoch_ms
 from contracts.hive import RAW, arrow_schema
 from contracts.settings import Settings
-from contracts.topics import DEAD_LETTERS, MAX_DEAD_LETTER_BYTES
+from contracts.topics import DEAD_LETTERS, MAX_DEAD_LETTER_BYTES, MAX_MESSAGE_BYTES
 from jobs.streaming import window as windows
 from jobs.streaming.commits import Counts, LandedFile, PartitionState
 from jobs.streaming.partitions import by_partition
 from jobs.streaming.records import Event, Reader, Rejected
 
 HOUR_MS = 3_600_000
+MAX_KEY_BYTES = 4096
+"""Of a record's key kept with its dead letter."""
 SUMMARY = pa.schema([("summary", pa.binary())])
 
 
@@ -72,12 +74,12 @@ class _Partition:
         self._topic, self._number = topic, int(number)
         self._stream = BY_TOPIC[topic].name
         self._columns = RAW[self._stream].columns
-        newest = None if state.newest_ms is None else datetime.fromtimestamp(state.newest_ms / 1000, UTC)
+        newest = None if state.newest_ms is None else from_epoch_ms(state.newest_ms)
         self._reader = Reader(topic, newest, landing.delay)
         self._hdfs = files.client(landing.settings)
         self._window = windows.load(self._hdfs, landing.run, partition, state)
         self._counts = Counts()
-        self._dead: list[Rejected] = []
+        self._dead = DeadLetters(landing.settings, topic, self._number)
         self._tables: list[pa.Table] = []
         self._seen: set[str] = set()
         self._start: int | None = None
@@ -96,7 +98,7 @@ class _Partition:
         late: list[bool] = []
         for read in self._reader.read(batch):
             if isinstance(read, Rejected):
-                self._dead.append(read)
+                self._dead.send(read)
                 continue
             offset, event, is_late = read
             if event.event_id in self._seen:
@@ -136,9 +138,8 @@ class _Partition:
         return pa.Table.from_arrays(arrays, schema=schema)
 
     def finish(self) -> Summary:
-        _send_dead_letters(self._landing.settings, self._topic, self._number, self._dead)
-        self._counts.dead_letters = len(self._dead)
-        newest_ms = None if self._reader.newest is None else round(self._reader.newest.timestamp() * 1000)
+        self._counts.dead_letters = self._dead.close()
+        newest_ms = None if self._reader.newest is None else epoch_ms(self._reader.newest)
         if self._start is None:
             return Summary(self._name, self._state, [], self._counts)
         written, window = [], self._window
@@ -169,7 +170,7 @@ class _Partition:
 
     def _write_hour(self, rows: pa.Table, hour: int) -> LandedFile:
         """Stages the rows of an hour (counted since 1970)."""
-        folder = paths.hour_folder(self._stream, datetime.fromtimestamp(hour * HOUR_MS / 1000, UTC))
+        folder = paths.hour_folder(self._stream, from_epoch_ms(hour * HOUR_MS))
         name = f"part-{self._number:05d}-{self._start}-{self._end - 1}.parquet"
         staged = f"{self._landing.staging}/{self._name.replace('/', '-')}-{hour}-{uuid4().hex}.parquet"
         files.write(self._hdfs, staged, parquet(rows))
@@ -194,22 +195,41 @@ def _last_offset(name: str) -> int:
     return int(name.removesuffix(".parquet").rpartition("-")[2])
 
 
-def _send_dead_letters(settings: Settings, topic: str, partition: int, dead: list[Rejected]) -> None:
-    """Sends rejected records, raw bytes as value, the reason and origin as headers.
+class DeadLetters:
+    """The rejected records of a Kafka partition, sent as they come: raw bytes as value, reason and origin as headers.
 
-    The key ``topic/partition/offset`` is the same on a replay: readers that count take one record a key. Raises as
-    ``clients.kafka.send_all`` when Kafka does not take them all.
+    The key ``topic/partition/offset`` is the same on a replay: readers that count take one record a key. A value that
+    no topic would take (a compressed batch may hold a longer one) is cut, its size in the header ``truncated``.
     """
-    if dead:
-        letters = (_letter(topic, partition, record) for record in dead)
-        kafka.send_all(settings, DEAD_LETTERS, letters, **{"message.max.bytes": MAX_DEAD_LETTER_BYTES})
 
+    def __init__(self, settings: Settings, topic: str, partition: int) -> None:
+        self._settings, self._topic, self._partition = settings, topic, partition
+        self._sender: kafka.Sender | None = None
+        self._sent = 0
 
-def _letter(topic: str, partition: int, record: Rejected) -> kafka.Record:
-    headers: dict[str, str | bytes | None] = {
-        "reason": record.reason.encode(errors="replace"),
-        "topic": topic,
-        "partition": str(partition),
-        "offset": str(record.offset),
-    }
-    return f"{topic}/{partition}/{record.offset}", record.value, headers
+    def send(self, record: Rejected) -> None:
+        """Raises as ``clients.kafka.Sender``."""
+        if self._sender is None:
+            self._sender = kafka.Sender(
+                self._settings, DEAD_LETTERS, **{"message.max.bytes": MAX_DEAD_LETTER_BYTES, "compression.type": "lz4"}
+            )
+        headers: dict[str, str | bytes | None] = {
+            "reason": record.reason.encode(errors="replace"),
+            "topic": self._topic,
+            "partition": str(self._partition),
+            "offset": str(record.offset),
+        }
+        if record.key is not None:
+            headers["key"] = record.key[:MAX_KEY_BYTES]
+        value = record.value
+        if value is not None and len(value) > MAX_MESSAGE_BYTES:
+            headers["truncated"] = str(len(value))
+            value = value[:MAX_MESSAGE_BYTES]
+        self._sender.send(f"{self._topic}/{self._partition}/{record.offset}", value, headers)
+        self._sent += 1
+
+    def close(self) -> int:
+        """Waits until Kafka has all of them and returns how many they were; raises as ``clients.kafka.Sender``."""
+        if self._sender is not None:
+            self._sender.close()
+        return self._sent

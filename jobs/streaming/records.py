@@ -1,8 +1,13 @@
-"""Raw Kafka records to typed events, or to the reason why a record is none."""
+"""Raw Kafka records to typed events, or to the reason why a record is none.
+
+Whatever the bytes, a record is one or the other: nothing that a record holds raises out of :meth:`Reader.read`. From
+here on event times are UTC in whole milliseconds, whatever offset and precision the producer wrote.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,9 +23,13 @@ from contracts.events import (
     StockChange,
     check_time,
     decoder,
+    epoch_ms,
+    from_epoch_ms,
 )
 
 Event = Click | Purchase | StockChange
+REASON_CHARACTERS: Final = 1000
+"""Of a reason kept with a dead letter: some quote the value, which may be long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +39,7 @@ class Rejected:
     offset: int
     value: bytes | None
     reason: str
+    key: bytes | None = None
 
 
 class Reader:
@@ -46,7 +56,7 @@ class Reader:
         self._decode = decoder(BY_TOPIC[topic]).decode
 
     def read(self, records: pa.RecordBatch) -> Iterator[tuple[int, Event, bool] | Rejected]:
-        """Yields ``(offset, event, late)`` or :class:`Rejected` for each record (offset, timestamp, value)."""
+        """Yields ``(offset, event, late)`` or :class:`Rejected` for each record (offset, timestamp, key, value)."""
         appended = records["timestamp"]
         bounds = pc.min_max(appended).as_py()
         if bounds["min"] is None:
@@ -60,8 +70,12 @@ class Reader:
                 moment = event.event_time
                 if not oldest <= moment <= youngest:
                     check_time(moment, appended[index].as_py())
-            except BadEvent as error:
-                yield Rejected(offset, value, str(error))
+                if moment.tzinfo is not UTC or moment.microsecond % 1000:
+                    event.event_time = moment = from_epoch_ms(epoch_ms(moment))
+            except MemoryError:
+                raise
+            except Exception as error:
+                yield Rejected(offset, value, reason(error), records["key"][index].as_py())
                 continue
             if self.newest is None or moment > self.newest:
                 self.newest = moment
@@ -72,10 +86,13 @@ class Reader:
             raise BadEvent("the record has no value")
         if len(value) > MAX_EVENT_BYTES:
             raise BadEvent(f"{len(value)} bytes are over the limit of {MAX_EVENT_BYTES}")
-        try:
-            event = self._decode(value)
-        except ValueError as error:
-            raise BadEvent(str(error)) from error
+        event = self._decode(value)
         if problem := event.problem():
             raise BadEvent(problem)
         return event
+
+
+def reason(error: Exception) -> str:
+    """Why a record is no event, in a line of bounded length; an error that nobody foresaw comes with its type."""
+    text = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+    return text[:REASON_CHARACTERS]

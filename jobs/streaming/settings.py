@@ -61,6 +61,8 @@ def spark_session(app_name: str, settings: Settings) -> SparkSession:
         .config("spark.hadoop.dfs.client.block.write.locateFollowingBlock.retries", "12")
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.sql.execution.arrow.maxRecordsPerBatch", "10000")
+        # As many large records must not become one batch in a task's memory.
+        .config("spark.sql.execution.arrow.maxBytesPerBatch", str(16 * 1024 * 1024))
         # Neither job keeps state in Spark; an operator that does must not hold it on the heap.
         .config(
             "spark.sql.streaming.stateStore.providerClass",
@@ -74,7 +76,7 @@ def spark_session(app_name: str, settings: Settings) -> SparkSession:
 
 
 def kafka_stream(spark: SparkSession, settings: Settings, topics: list[str], max_offsets: int) -> DataFrame:
-    """The topics' records as ``topic, partition, offset, timestamp, value``; a Kafka partition is one task.
+    """The topics' records as ``topic, partition, offset, timestamp, key, value``; a Kafka partition is one task.
 
     ``failOnDataLoss`` stays on: records that retention took before they were read end the query.
     """
@@ -87,5 +89,5 @@ def kafka_stream(spark: SparkSession, settings: Settings, topics: list[str], max
         .option("kafka.max.poll.records", 10_000)
         .option("kafka.max.partition.fetch.bytes", 8 * 1024 * 1024)
         .load()
-        .select("topic", "partition", "offset", "timestamp", "value")
+        .select("topic", "partition", "offset", "timestamp", "key", "value")
     )

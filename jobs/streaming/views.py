@@ -9,7 +9,7 @@ partition's progress are skipped. So a replay changes nothing, and no state is h
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 
@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from clients import hbase, kafka
 from contracts import hbase as tables
 from contracts.errors import BrokenPromise
-from contracts.events import CLICKS, INVENTORY, PURCHASES, Alert, Click, Purchase, StockChange
+from contracts.events import CLICKS, INVENTORY, PURCHASES, Alert, Click, Purchase, StockChange, epoch_ms, from_epoch_ms
 from contracts.hbase import Progress, Revenue, Spending, Stock, Visit, add_revenue
 from contracts.settings import Settings
 from contracts.topics import ALERTS
@@ -102,7 +102,7 @@ class Partition:
     def read(self, parts: list[pa.RecordBatch], delay: timedelta) -> Records:
         """The partition's events not yet counted, with their offsets and whether they are late."""
         newest_ms = self._before.newest_ms
-        newest = None if newest_ms is None else datetime.fromtimestamp(newest_ms / 1000, UTC)
+        newest = None if newest_ms is None else from_epoch_ms(newest_ms)
         reader = Reader(self.topic, newest, delay)
         records: Records = []
         for part in parts:
@@ -110,7 +110,7 @@ class Partition:
             records += [read for read in reader.read(rows) if not isinstance(read, Rejected)]
             if rows.num_rows:
                 self.end = rows["offset"][-1].as_py() + 1
-        self._newest_ms = None if reader.newest is None else round(reader.newest.timestamp() * 1000)
+        self._newest_ms = None if reader.newest is None else epoch_ms(reader.newest)
         return records
 
     def update(

@@ -15,6 +15,7 @@ def records(values: Sequence[bytes | None], appended: datetime | Sequence[dateti
     columns = {
         "offset": pa.array(range(first, first + len(values)), pa.int64()),
         "timestamp": pa.array(times, pa.timestamp("us", tz="UTC")),
+        "key": pa.nulls(len(values), pa.binary()),
         "value": pa.array(list(values), pa.binary()),
     }
     return pa.record_batch(list(columns.values()), names=list(columns))
