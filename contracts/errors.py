@@ -45,5 +45,11 @@ class BrokenPromise(PlatformError):
     """The platform's own figures contradict each other, or going on would make them do so."""
 
 
+class Fenced(BrokenPromise):
+    """Another writer has started since and goes on in this one's place; nothing was harmed."""
+
+    exit_code = 3
+
+
 class Failed(PlatformError):
     """A program that was run for this failed, or what it needs is not installed."""

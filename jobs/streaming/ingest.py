@@ -17,7 +17,7 @@ from contracts.errors import BrokenPromise
 from contracts.events import STREAMS
 from contracts.paths import INGEST
 from contracts.settings import Settings
-from jobs.streaming.commits import Commit, CommitLog, Counts
+from jobs.streaming.commits import Commit, Counts, Writer
 from jobs.streaming.landing import Landing, Summary
 from jobs.streaming.query import run_query
 from jobs.streaming.settings import StreamingSettings, streaming_options
@@ -32,8 +32,8 @@ class Ingest:
         self, settings: Settings, streaming: StreamingSettings, run_id: str, topic_ids: dict[str, str]
     ) -> None:
         self._settings, self._streaming, self._run_id = settings, streaming, run_id
-        self._log = CommitLog(files.client(settings), INGEST)
-        self._last = self._log.recover()
+        self._log = Writer(files.client(settings), INGEST, run_id)
+        self._last = self._log.start()
         require_same_topics(self._last, topic_ids)
         self._last.topic_ids = topic_ids
 
@@ -41,15 +41,18 @@ class Ingest:
         """Stages, commits and publishes a batch; returns its counts. What is landed is left out by its offset."""
         sequence = self._last.sequence + 1
         staging = self._log.staging_folder(sequence)
-        landing = Landing(self._settings, self._streaming.delay, self._run_id, staging, self._last.partitions)
+        landing = Landing(self._settings, self._streaming.delay, self._run_id, sequence, staging, self._last.partitions)
         began = time.monotonic()
         rows = records.mapInArrow(landing, "summary BINARY").collect()
         staged = time.monotonic()
         summaries = [msgspec.json.decode(bytes(row.summary), type=Summary) for row in rows]
         if any(summary.state.end > self._end(summary.partition) for summary in summaries):
-            commit = next_commit(self._last, summaries)
+            commit = next_commit(self._last, summaries, staging)
             self._log.append(commit)
-            self._log.publish(commit)
+            if lost := self._log.publish(commit):
+                raise BrokenPromise(
+                    f"{len(lost)} staged files of commit {sequence} vanished; the next start lands them anew"
+                )
             self._last = commit
             log.info(
                 "committed",
@@ -73,7 +76,7 @@ def total(summaries: list[Summary]) -> Counts:
     return reduce(Counts.plus, (summary.counts for summary in summaries), Counts())
 
 
-def next_commit(last: Commit, summaries: list[Summary]) -> Commit:
+def next_commit(last: Commit, summaries: list[Summary], staging: str) -> Commit:
     """The commit that follows ``last`` with the tasks' summaries."""
     partitions, totals = dict(last.partitions), dict(last.totals)
     for summary in summaries:
@@ -81,7 +84,7 @@ def next_commit(last: Commit, summaries: list[Summary]) -> Commit:
         partitions[summary.partition] = summary.state
         totals[topic] = totals.get(topic, Counts()).plus(summary.counts)
     landed = [file for summary in summaries for file in summary.files]
-    return Commit(last.sequence + 1, last.topic_ids, landed, partitions, totals)
+    return Commit(last.sequence + 1, last.topic_ids, landed, partitions, totals, staging)
 
 
 def require_same_topics(last: Commit, topic_ids: dict[str, str]) -> None:

@@ -1,12 +1,13 @@
 """What an ingest task does with the records of its Kafka partition: Parquet staged by hour, dead letters sent."""
 
 import io
+import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from operator import attrgetter
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import msgspec
@@ -49,6 +50,7 @@ class Landing:
     settings: Settings
     delay: timedelta
     run: str
+    sequence: int
     staging: str
     states: dict[str, PartitionState]
 
@@ -171,7 +173,7 @@ class _Partition:
     def _write_hour(self, rows: pa.Table, hour: int) -> LandedFile:
         """Stages the rows of an hour (counted since 1970)."""
         folder = paths.hour_folder(self._stream, from_epoch_ms(hour * HOUR_MS))
-        name = f"part-{self._number:05d}-{self._start}-{self._end - 1}.parquet"
+        name = f"part-{self._number:05d}-{self._start}-{self._end - 1}-{self._landing.sequence}.parquet"
         staged = f"{self._landing.staging}/{self._name.replace('/', '-')}-{hour}-{uuid4().hex}.parquet"
         files.write(self._hdfs, staged, parquet(rows))
         return LandedFile(staged, f"{folder}/{name}", rows.num_rows)
@@ -191,8 +193,14 @@ def parquet(table: pa.Table) -> bytes:
     return sink.getvalue()
 
 
-def _last_offset(name: str) -> int:
-    return int(name.removesuffix(".parquet").rpartition("-")[2])
+LANDED: Final = re.compile(r"part-(?P<partition>\d+)-(?P<first>\d+)-(?P<last>\d+)(-(?P<commit>\d+))?\.parquet")
+"""The name of a landed file: its Kafka partition, the offsets of the batch there, and the commit (not in 0.1.0)."""
+
+
+def _last_offset(path: str) -> int:
+    match = LANDED.fullmatch(path.rpartition("/")[2])
+    assert match, f"{path} is not named as a landed file"
+    return int(match["last"])
 
 
 class DeadLetters:
