@@ -25,7 +25,7 @@ log = structlog.get_logger()
 def main(settings: Settings, folder: str, max_offsets: int) -> None:
     """Drain the clicks topic with Spark's own file sink."""
     spark = spark_session("bench-file-sink", settings)
-    records = kafka_stream(spark, settings, [CLICKS.topic], max_offsets)
+    records = kafka_stream(spark, settings, [CLICKS.topic], "earliest", max_offsets)
     clicks = records.select(
         from_json(col("value").cast("string"), spark_schema(event_columns(CLICKS))).alias("click"),
         col("partition").alias("kafka_partition"),

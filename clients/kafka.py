@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import confluent_kafka
 import kafka.errors
-from confluent_kafka import KafkaException, Producer, TopicCollection
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaException, Producer, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 from kafka import KafkaAdminClient, KafkaConsumer
 
 from contracts.errors import Mistake, NotFound, PlatformError, Refused, Unreachable
@@ -167,6 +167,28 @@ def topic_ids(settings: Settings, topics: list[str]) -> dict[str, str]:
             return {}
         described = client.describe_topics(TopicCollection(topics), request_timeout=SECONDS)
         return {topic: str(future.result().topic_id) for topic, future in described.items()}
+
+
+Ranges = dict[str, tuple[int, int]]
+"""The first offset that a partition (``topic/number``) still has, and the one after its newest record."""
+
+
+def ranges(settings: Settings, topics: list[str]) -> Ranges:
+    """What Kafka holds of each partition of these topics now. Raises as :func:`typed`."""
+    with typed(settings):
+        client = AdminClient({**confluent(settings), "log_level": 0})
+        known = client.list_topics(timeout=SECONDS).topics
+        places = [(topic, number) for topic in topics for number in known[topic].partitions]
+        bounds = [
+            {
+                f"{place.topic}/{place.partition}": future.result().offset
+                for place, future in client.list_offsets(
+                    {TopicPartition(*place): spec for place in places}, request_timeout=SECONDS
+                ).items()
+            }
+            for spec in (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        ]
+    return {place: (bounds[0][place], bounds[1][place]) for place in bounds[0]}
 
 
 Record = tuple[str, bytes | None, dict[str, str | bytes | None]]

@@ -102,8 +102,13 @@ def end_offsets(settings: Settings) -> dict[str, int]:
 
 def speed_offsets(settings: Settings) -> dict[str, int]:
     """The offset up to which the speed layer has counted each partition, keyed ``topic/partition``."""
+    return {place: progress.end for place, progress in speed_progress(settings).items()}
+
+
+def speed_progress(settings: Settings) -> dict[str, Progress]:
+    """What the speed layer has counted of each partition, keyed ``topic/partition``."""
     return {
-        f"{row.decode()}/{partition_of(column)}": msgspec.json.decode(value, type=Progress).end
+        f"{row.decode()}/{partition_of(column)}": msgspec.json.decode(value, type=Progress)
         for row, cells in hbase.scan(settings, SPEED_PROGRESS)
         for column, value in cells.items()
     }
@@ -207,9 +212,11 @@ def without_data(counted: dict[str, Any]) -> list[str]:
 def counts(settings: Settings) -> dict[str, Any]:
     """All figures of this module, by name. What ``behind`` says is not behind is in the other figures."""
     ends, ingest_done, speed_done = end_offsets(settings), ingest_offsets(settings), speed_offsets(settings)
+    commit = committed(settings)
     return {
         "landed": {name: landed(settings, name) for name in BY_NAME},
-        "ingest": committed(settings).totals,
+        "ingest": commit.totals,
+        "gaps": commit.gaps,
         "dead_letters": dead_letters(settings),
         "alerts": len(speed.alerts(settings)),
         "behind": {

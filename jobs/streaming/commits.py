@@ -28,6 +28,7 @@ from hdfs import InsecureClient
 from clients import hdfs as files
 from contracts import paths
 from contracts.errors import BrokenPromise, Fenced, NotFound, Refused
+from jobs.streaming.offsets import Gap
 
 log = structlog.get_logger()
 KEPT: Final = 100
@@ -78,19 +79,11 @@ class Counts(msgspec.Struct):
         return Counts(*(getattr(self, name) + getattr(other, name) for name in self.__struct_fields__))
 
 
-class Gap(msgspec.Struct, frozen=True):
-    """Records ``[start, end)`` of a partition (``topic/number``) that were gone before they were read."""
-
-    partition: str
-    start: int
-    end: int
-
-
 class Commit(msgspec.Struct):
     """The state after a batch. ``partitions`` are keyed ``topic/partition``, ``topic_ids`` and ``totals`` by topic.
 
-    ``staging``: the folder of the files until they are where readers find them. ``gaps``: those found before this
-    batch. ``taken_back``: files of an earlier commit that could not be published whole; its records are landed again.
+    ``staging``: the folder of the files until they are where readers find them. ``gaps``: all that
+    were ever found. ``taken_back``: files of an earlier commit that could not be published whole; its records are landed again.
     """
 
     sequence: int = 0
@@ -196,7 +189,7 @@ class Writer(CommitLog):
         newest = self.newest()
         base = self._recovered(newest)
         base.sequence = newest.sequence + 1
-        base.files, base.staging, base.gaps = [], "", []
+        base.files, base.staging = [], ""
         self.append(base)
         self._take_back(base)
         self.clean()

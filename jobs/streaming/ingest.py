@@ -11,7 +11,6 @@ from pyspark.sql import DataFrame
 from clients import hdfs as files
 from clients.hdfs import HDFS_SETTINGS
 from clients.kafka import KAFKA_SETTINGS
-from contracts import paths
 from contracts.command import run, with_settings
 from contracts.errors import BrokenPromise
 from contracts.events import STREAMS
@@ -19,10 +18,12 @@ from contracts.paths import INGEST
 from contracts.settings import Settings
 from jobs.streaming.commits import Commit, Counts, Writer
 from jobs.streaming.landing import Landing, Summary
-from jobs.streaming.query import run_query
+from jobs.streaming.offsets import gaps, held
+from jobs.streaming.query import Job, run_query
 from jobs.streaming.settings import StreamingSettings, streaming_options
 
 log = structlog.get_logger()
+TOPICS = [stream.topic for stream in STREAMS]
 
 
 class Ingest:
@@ -36,6 +37,29 @@ class Ingest:
         self._last = self._log.start()
         require_same_topics(self._last, topic_ids)
         self._last.topic_ids = topic_ids
+        self.missed = self._note_gaps()
+
+    @property
+    def done(self) -> dict[str, int]:
+        """The offset after the last one landed of each partition."""
+        return {place: state.end for place, state in self._last.partitions.items()}
+
+    def _note_gaps(self) -> int:
+        """Commits what retention took before it was landed, and goes on behind it; returns how many records it was."""
+        found = gaps(held(self._settings, TOPICS, self.done), self.done)
+        if not found:
+            return 0
+        partitions, totals = dict(self._last.partitions), dict(self._last.totals)
+        for gap in found:
+            log.error("records are gone", partition=gap.partition, first=gap.start, end=gap.end)
+            topic = gap.partition.rpartition("/")[0]
+            partitions[gap.partition] = msgspec.structs.replace(partitions[gap.partition], end=gap.end)
+            totals[topic] = totals.get(topic, Counts()).plus(Counts(missed=gap.end - gap.start))
+        commit = Commit(self._last.sequence + 1, self._last.topic_ids, [], partitions, totals)
+        commit.gaps = [*self._last.gaps, *found]
+        self._log.append(commit)
+        self._last = commit
+        return sum(gap.end - gap.start for gap in found)
 
     def __call__(self, records: DataFrame, _: int) -> dict[str, int]:
         """Stages, commits and publishes a batch; returns its counts. What is landed is left out by its offset."""
@@ -84,7 +108,7 @@ def next_commit(last: Commit, summaries: list[Summary], staging: str) -> Commit:
         partitions[summary.partition] = summary.state
         totals[topic] = totals.get(topic, Counts()).plus(summary.counts)
     landed = [file for summary in summaries for file in summary.files]
-    return Commit(last.sequence + 1, last.topic_ids, landed, partitions, totals, staging)
+    return Commit(last.sequence + 1, last.topic_ids, landed, partitions, totals, staging, last.gaps)
 
 
 def require_same_topics(last: Commit, topic_ids: dict[str, str]) -> None:
@@ -93,7 +117,7 @@ def require_same_topics(last: Commit, topic_ids: dict[str, str]) -> None:
         if topic_ids.get(topic, known) != known:
             raise BrokenPromise(
                 f"topic {topic} is not the one that was landed so far: it was created anew, its offsets begin again; "
-                f"to land it from its beginning, remove {paths.COMMITS}/{INGEST} and the checkpoint"
+                "`python -m jobs.adopt --dry-run` shows how to land it from its beginning"
             )
 
 
@@ -107,12 +131,12 @@ def main(settings: Settings, streaming: StreamingSettings) -> None:
     letters with the reason; copies of an event are dropped within the watermark.
     """
 
-    def handler(run_id: str, topic_ids: dict[str, str]) -> Ingest:
+    def job(run_id: str, topic_ids: dict[str, str]) -> Job:
         files.answers(settings)
-        return Ingest(settings, streaming, run_id, topic_ids)
+        ingest = Ingest(settings, streaming, run_id, topic_ids)
+        return Job(ingest, ingest.done, {"missed": ingest.missed})
 
-    topics = [stream.topic for stream in STREAMS]
-    run_query(INGEST, settings, streaming, topics, Counts.__struct_fields__, handler)
+    run_query(INGEST, settings, streaming, TOPICS, Counts.__struct_fields__, job)
 
 
 if __name__ == "__main__":

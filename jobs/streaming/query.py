@@ -1,10 +1,12 @@
 """Runs a streaming query until it fails, is stopped, or has drained its topics."""
 
+import json
 import shutil
 import signal
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from uuid import uuid4
 
 import structlog
@@ -17,6 +19,7 @@ from clients import hdfs, kafka
 from contracts.errors import Failed, PlatformError
 from contracts.settings import Settings
 from jobs.streaming.metrics import Metrics
+from jobs.streaming.offsets import held, starting
 from jobs.streaming.settings import StreamingSettings, kafka_stream, spark_session
 from jobs.streaming.window import local_folder
 
@@ -25,25 +28,37 @@ BatchHandler = Callable[[DataFrame, int], dict[str, int]]
 """Handles a micro-batch and returns what it did: records by outcome."""
 
 
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What handles the batches; up to which offset each partition is done; what it counted before the first batch."""
+
+    handler: BatchHandler
+    done: dict[str, int]
+    counts: dict[str, int] = field(default_factory=dict)
+
+
 def run_query(
     name: str,
     settings: Settings,
     streaming: StreamingSettings,
     topics: list[str],
     outcomes: tuple[str, ...],
-    make_handler: Callable[[str, dict[str, str]], BatchHandler],
+    make_handler: Callable[[str, dict[str, str]], "Job"],
 ) -> None:
     """Feeds the topics' micro-batches to a handler. SIGTERM and Ctrl-C end it after the batch in hand.
 
-    ``make_handler`` gets a name for this run and the topics' ids; its handler counts ``outcomes``. Raises
+    ``make_handler`` gets a name for this run and the topics' ids; its handler counts ``outcomes``. Each run has a
+    checkpoint of its own, below ``streaming.checkpoint``; those of earlier runs are removed. Raises
     :class:`PlatformError` when a server cannot be reached or the query fails: an error swallowed here would end a
     driver as COMPLETED.
     """
     topic_ids = kafka.topic_ids(settings, topics)
     hdfs.rpc_answers(settings)
     run_id = uuid4().hex[:12]
-    handler = make_handler(run_id, topic_ids)
+    job = make_handler(run_id, topic_ids)
+    begin = starting(held(settings, topics, job.done), job.done)
     metrics = Metrics(name, outcomes)
+    metrics.add(job.counts)
     if streaming.metrics_port:
         metrics.serve(streaming.metrics_host, streaming.metrics_port)
     admin = AdminClient({**kafka.confluent(settings), "log_level": 0})
@@ -59,7 +74,7 @@ def run_query(
                 raise InterruptedError("stopped before the batch began")
         try:
             with metrics.batch():
-                metrics.add(handler(records, batch))
+                metrics.add(job.handler(records, batch))
         except Exception as error:
             failures.append(error)
             raise
@@ -68,15 +83,16 @@ def run_query(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    writer = kafka_stream(spark, settings, topics, streaming.max_offsets).writeStream.queryName(name)
-    writer = writer.option("checkpointLocation", streaming.checkpoint).foreachBatch(guarded)
+    checkpoint = fresh_checkpoint(settings, streaming.checkpoint, run_id)
+    writer = kafka_stream(spark, settings, topics, begin, streaming.max_offsets).writeStream.queryName(name)
+    writer = writer.option("checkpointLocation", checkpoint).foreachBatch(guarded)
     if streaming.available_now:
         writer = writer.trigger(availableNow=True)
     else:
         writer = writer.trigger(processingTime=f"{streaming.trigger} seconds")
     try:
         query = writer.start()
-        log.info("started", job=name, topics=topics, checkpoint=streaming.checkpoint, run=run_id)
+        log.info("started", job=name, topics=topics, checkpoint=checkpoint, run=run_id, offsets=json.loads(begin))
         while not stopping.is_set() and not query.awaitTermination(1):
             if streaming.metrics_port and (progress := query.lastProgress):
                 metrics.look(admin, progress.sources[0].endOffset)
@@ -90,6 +106,14 @@ def run_query(
         shutil.rmtree(local_folder(run_id), ignore_errors=True)
         with suppress(Py4JError, OSError):  # the JVM may have had the same signal
             spark.stop()
+
+
+def fresh_checkpoint(settings: Settings, folder: str, run_id: str) -> str:
+    """The checkpoint folder of a run; those of earlier runs, which nobody reads, are removed."""
+    client = hdfs.client(settings)
+    for old in hdfs.names(client, folder):
+        hdfs.remove(client, f"{folder}/{old}")
+    return f"{folder}/{run_id}"
 
 
 def _meaning(name: str, error: Exception) -> PlatformError:

@@ -31,7 +31,7 @@ class StreamingSettings:
     max_offsets: int = setting(
         100_000, "Most records a batch, over all topics (maxOffsetsPerTrigger).", click.IntRange(min=1)
     )
-    checkpoint: str = setting(paths.CHECKPOINTS, "Checkpoint folder on HDFS.")
+    checkpoint: str = setting(paths.CHECKPOINTS, "Folder on HDFS for the checkpoints of its runs.")
     available_now: bool = setting(False, "Drain what the topics hold now, then end.")
     metrics_host: str = setting("127.0.0.1", "Address to serve metrics at; 0.0.0.0 is every one.")
     metrics_port: int = setting(0, "Serve Prometheus metrics at this port; 0 serves none.", click.IntRange(0, 65535))
@@ -75,16 +75,17 @@ def spark_session(app_name: str, settings: Settings) -> SparkSession:
     return session
 
 
-def kafka_stream(spark: SparkSession, settings: Settings, topics: list[str], max_offsets: int) -> DataFrame:
+def kafka_stream(spark: SparkSession, settings: Settings, topics: list[str], begin: str, max_offsets: int) -> DataFrame:
     """The topics' records as ``topic, partition, offset, timestamp, key, value``; a Kafka partition is one task.
 
-    ``failOnDataLoss`` stays on: records that retention took before they were read end the query.
+    ``begin``: Spark's ``startingOffsets``. ``failOnDataLoss`` stays on: records that retention takes before they are
+    read end the query, and the next start finds and records the gap.
     """
     return (
         spark.readStream.format("kafka")
         .options(**kafka.spark(settings))
         .option("subscribe", ",".join(topics))
-        .option("startingOffsets", "earliest")
+        .option("startingOffsets", begin)
         .option("maxOffsetsPerTrigger", max_offsets)
         .option("kafka.max.poll.records", 10_000)
         .option("kafka.max.partition.fetch.bytes", 8 * 1024 * 1024)

@@ -16,13 +16,16 @@ from contracts.events import STREAMS
 from contracts.hbase import HBASE_TABLES
 from contracts.paths import SPEED
 from contracts.settings import Settings
-from jobs.streaming.query import BatchHandler, run_query
+from jobs import audit
+from jobs.streaming.offsets import gaps, held
+from jobs.streaming.query import Job, run_query
 from jobs.streaming.settings import StreamingSettings, streaming_options
 from jobs.streaming.views import Summary, Views
 
 log = structlog.get_logger()
-OUTCOMES = ("events", "late", "duplicates", "alerts")
-"""What a batch counts, each a field of a task's :class:`Summary`."""
+TOPICS = [stream.topic for stream in STREAMS]
+OUTCOMES = ("events", "late", "duplicates", "alerts", "missed")
+"""What a batch counts, each a field of a task's :class:`Summary`, and the records that Kafka no longer had."""
 
 
 @click.command()
@@ -39,14 +42,19 @@ def main(settings: Settings, streaming: StreamingSettings) -> None:
     def update(views: Views, records: DataFrame, batch: int) -> dict[str, int]:
         rows = records.mapInArrow(views, "summary BINARY").collect()
         summaries = [msgspec.json.decode(bytes(row.summary), type=Summary) for row in rows]
-        counts = {name: sum(getattr(summary, name) for summary in summaries) for name in OUTCOMES}
+        counts = {name: sum(getattr(summary, name) for summary in summaries) for name in OUTCOMES[:-1]}
         log.info("updated", batch=batch, **counts)
         return counts
 
-    def handler(_: str, topic_ids: dict[str, str]) -> BatchHandler:
-        return partial(update, Views(settings, streaming.delay, topic_ids))
+    def job(_: str, topic_ids: dict[str, str]) -> Job:
+        done = audit.speed_offsets(settings)
+        missed = gaps(held(settings, TOPICS, done), done)
+        for gap in missed:
+            log.error("records are gone", partition=gap.partition, first=gap.start, end=gap.end)
+        views = Views(settings, streaming.delay, topic_ids)
+        return Job(partial(update, views), done, {"missed": sum(gap.end - gap.start for gap in missed)})
 
-    run_query(SPEED, settings, streaming, [stream.topic for stream in STREAMS], OUTCOMES, handler)
+    run_query(SPEED, settings, streaming, TOPICS, OUTCOMES, job)
 
 
 def require_tables(settings: Settings) -> None:

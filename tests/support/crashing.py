@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from jobs.streaming.commits import CommitLog
+from jobs.streaming.commits import Writer
 from jobs.streaming.views import Partition
 
 
@@ -28,24 +28,40 @@ def after(owner: type, name: str) -> None:
     setattr(owner, name, dying)
 
 
+def in_a_batch(name: str, before: bool = False) -> None:
+    """Dies before or after a step of the writer's, but not while it starts: those commits have no files."""
+    original: Callable[..., Any] = getattr(Writer, name)
+
+    def dying(log: Writer, commit: Any) -> Any:
+        if before and commit.files:
+            die()
+        done = original(log, commit)
+        if commit.files:
+            die()
+        return done
+
+    setattr(Writer, name, dying)
+
+
 def halfway_through_publishing() -> None:
     """Dies when only the first file of a commit has been renamed."""
-    original = CommitLog.publish
+    original = Writer.publish
 
-    def dying(log: CommitLog, commit: Any) -> None:
-        commit.files = commit.files[:1]
-        log.staging_folder = lambda *_: "/not-staged"  # type: ignore[method-assign]
+    def dying(log: Writer, commit: Any) -> Any:
+        if not commit.files:
+            return original(log, commit)
+        commit.files, commit.staging = commit.files[:1], ""
         original(log, commit)
-        die()
+        return die()
 
-    CommitLog.publish = dying  # type: ignore[method-assign]
+    Writer.publish = dying  # type: ignore[method-assign]
 
 
 POINTS: dict[str, Callable[[], None]] = {
-    "staged-not-committed": lambda: setattr(CommitLog, "append", die),
-    "committed-not-published": lambda: after(CommitLog, "append"),
+    "staged-not-committed": lambda: in_a_batch("append", before=True),
+    "committed-not-published": lambda: in_a_batch("append"),
     "half-published": halfway_through_publishing,
-    "published-not-checkpointed": lambda: after(CommitLog, "publish"),
+    "published-not-checkpointed": lambda: in_a_batch("publish"),
     "counted-without-progress": lambda: setattr(Partition, "finish", die),
     "counted-with-progress": lambda: after(Partition, "finish"),
 }

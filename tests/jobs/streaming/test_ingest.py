@@ -20,11 +20,11 @@ from clients import hdfs as files
 from clients import kafka as kafka_client
 from clients.retry import until
 from contracts import hive, paths, topics
-from contracts.errors import BrokenPromise
+from contracts.errors import BrokenPromise, Fenced
 from contracts.events import CLICKS, MAX_EVENT_BYTES, PURCHASES, STREAMS
 from contracts.settings import Settings
 from jobs import audit
-from jobs.streaming.commits import Commit, CommitLog, ConcurrentWriter, Counts, LandedFile
+from jobs.streaming.commits import Commit, CommitLog, LandedFile, Writer
 from jobs.streaming.ingest import require_same_topics
 from local.stack import Stack
 from tests.conftest import ROOT, job_environment
@@ -194,27 +194,30 @@ def test_copies_are_dropped_across_a_restart_and_late_events_land(stack: Setting
     assert after.duplicates - before.duplicates == 3
 
 
-def test_of_two_writers_one_is_refused(stack: Settings) -> None:
+def test_a_later_writer_fences_the_earlier_one(stack: Settings) -> None:
     hdfs = files.client(stack)
-    one, other = CommitLog(hdfs, "test-writers"), CommitLog(hdfs, "test-writers")
-    one.recover()
-    other.recover()
-    one.append(Commit(1))
-    with pytest.raises(ConcurrentWriter, match="two jobs write the same streams"):
-        other.append(Commit(1, totals={"x": Counts(landed=1)}))
+    one, other = Writer(hdfs, "test-writers"), Writer(hdfs, "test-writers")
+    sequence = one.start().sequence + 1
+    one.append(Commit(sequence))
+    assert other.start().sequence == sequence + 1
+    with pytest.raises(Fenced, match="started after this one"):
+        one.append(Commit(sequence + 1))
+    other.append(Commit(sequence + 2))
+    assert CommitLog(hdfs, "test-writers").newest().sequence == sequence + 2
 
 
 def test_a_commit_is_published_once_readers_find_its_files(stack: Settings) -> None:
     hdfs = files.client(stack)
-    commits = CommitLog(hdfs, "test-published")
-    commits.recover()
-    staged = f"{commits.staging_folder(1)}/rows.parquet"
-    files.write(hdfs, staged, b"rows")
-    commit = Commit(1, files=[LandedFile(staged, "/test-published/date=2026-01-01/rows.parquet", 1)])
+    commits = Writer(hdfs, "test-published")
+    sequence = commits.start().sequence + 1
+    staging = commits.staging_folder(sequence)
+    files.write(hdfs, f"{staging}/rows.parquet", b"rows")
+    landed = LandedFile(f"{staging}/rows.parquet", "/test-published/date=2026-01-01/rows.parquet", 1)
+    commit = Commit(sequence, files=[landed], staging=staging)
     commits.append(commit)
-    assert (commits.newest().sequence, commits.published().sequence) == (1, 0)
+    assert (commits.newest().sequence, commits.published().sequence) == (sequence, sequence - 1)
     commits.publish(commit)
-    assert commits.published().sequence == 1
+    assert commits.published().sequence == sequence
     assert files.read(hdfs, commit.files[0].final) == b"rows"
 
 
