@@ -14,15 +14,16 @@ ALL = {
     "speed": ["bench.speed"],
     "speed-with-ingest": ["bench.speed", "--with-ingest"],
     "demo": ["bench.demo"],
+    "kills": ["bench.kills"],
     "kubernetes": ["bench.kubernetes"],
     "kubernetes-ingest": ["bench.kubernetes_ingest"],
 }
 
 
 @click.command()
-@click.argument("names", nargs=-1, type=click.Choice(list(ALL)), metavar="[NAME]...")
+@click.argument("names", nargs=-1, type=click.Choice(list(ALL)), metavar=f"[{'|'.join(ALL)}]...")
 def main(names: tuple[str, ...]) -> None:
-    """Measure all, or the named: generator, ingest, speed, speed-with-ingest, demo, kubernetes, kubernetes-ingest."""
+    """Measure all, or the named."""
     for name in names or ALL:
         if code := subprocess.run([sys.executable, "-m", *ALL[name]]).returncode:
             raise Failed(f"the benchmark {name} ended with exit code {code}")

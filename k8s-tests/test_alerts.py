@@ -33,6 +33,10 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
         },
         {f'{LAST_BATCH}{{{HERE},query="ingest"}}': "0x60"},
     ),
+    "DataGap": (
+        {f'ecommerce_stream_records_total{{{HERE},query="ingest",outcome="missed"}}': "5x60"},
+        {f'ecommerce_stream_records_total{{{HERE},query="ingest",outcome="missed"}}': "0x60"},
+    ),
     "StreamAbsent": ({f'ecommerce_stream_lag_records{{{HERE},query="speed"}}': "0x20 _x40"}, {}),
     "KafkaAbsent": ({f"kafka_server_replicamanager_underreplicatedpartitions{{{HERE}}}": "0x20 _x40"}, {}),
     "HDFSAbsent": ({f"fs_namesystem_blocks_total{{{HERE}}}": "9x20 _x40"}, {}),

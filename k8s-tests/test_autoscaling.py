@@ -80,7 +80,7 @@ def test_dynamic_allocation_is_given_to_one_job(charts: Path, files: tuple[Path,
     jobs = {
         item["metadata"]["name"]: yaml.dump(item["spec"])
         for item in render_for_keda(files, values)
-        if item["kind"] in ("Deployment", "SparkApplication") and "spark-" in item["metadata"]["name"]
+        if item["kind"] in ("StatefulSet", "SparkApplication") and "spark-" in item["metadata"]["name"]
     }
     assert set(jobs) == {"lambda-spark-ingest", "lambda-spark-speed"}
     assert "dynamicAllocation" not in jobs["lambda-spark-speed"]

@@ -206,9 +206,9 @@ def test_topics_go_without_the_operator_that_leaves_first(charts: Path) -> None:
     assert {"name": "STRIMZI_USE_FINALIZERS", "value": "false"} in container["env"]
 
 
-def test_drivers_of_the_operator_are_as_those_of_the_deployments(charts: Path) -> None:
+def test_drivers_of_the_operator_are_as_those_of_the_native_mode(charts: Path) -> None:
     native = {item["metadata"]["name"]: item["spec"]["template"]["spec"] for item in render(SIZES["kind"])
-              if item["kind"] == "Deployment"}  # fmt: skip
+              if item["kind"] == "StatefulSet"}  # fmt: skip
     operated = {
         item["metadata"]["name"]: item["spec"]["driver"]
         for item in render(SIZES["kind"], **{"spark.mode": "operator"})
@@ -217,13 +217,13 @@ def test_drivers_of_the_operator_are_as_those_of_the_deployments(charts: Path) -
     assert set(operated) == {"lambda-spark-ingest", "lambda-spark-speed"}
     for name, driver in operated.items():
         spec = driver["template"]["spec"]
-        (container,), (of_deployment,) = spec["containers"], native[name]["containers"]
+        (container,), (of_native,) = spec["containers"], native[name]["containers"]
         assert driver["serviceAccount"] == native[name]["serviceAccountName"]
-        assert driver["coreRequest"] == of_deployment["resources"]["requests"]["cpu"]
+        assert driver["coreRequest"] == of_native["resources"]["requests"]["cpu"]
         for field in ("automountServiceAccountToken", "enableServiceLinks", "securityContext"):
             assert spec[field] == native[name][field], field
-        assert container["securityContext"] == of_deployment["securityContext"]
-        assert container["envFrom"] == of_deployment["envFrom"]
+        assert container["securityContext"] == of_native["securityContext"]
+        assert container["envFrom"] == of_native["envFrom"]
 
 
 def test_executors_of_the_operator_are_labelled_as_such(charts: Path) -> None:

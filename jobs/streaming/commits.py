@@ -83,7 +83,8 @@ class Commit(msgspec.Struct):
     """The state after a batch. ``partitions`` are keyed ``topic/partition``, ``topic_ids`` and ``totals`` by topic.
 
     ``staging``: the folder of the files until they are where readers find them. ``gaps``: all that
-    were ever found. ``taken_back``: files of an earlier commit that could not be published whole; its records are landed again.
+    were ever found. ``taken_back``: files of an earlier commit that could not be published whole, whose records are
+    landed again.
     """
 
     sequence: int = 0
@@ -230,6 +231,14 @@ class Writer(CommitLog):
         if commit.staging and not lost:
             files.remove(self._hdfs, commit.staging)
         return lost
+
+    def missing(self, commit: Commit) -> list[LandedFile]:
+        """The files of a commit that are neither staged nor where readers find them."""
+        return [
+            file
+            for file in commit.files
+            if not files.exists(self._hdfs, file.final) and not files.exists(self._hdfs, file.staged)
+        ]
 
     def staging_folder(self, sequence: int) -> str:
         return f"{self._own_staging}/{sequence:012d}"
