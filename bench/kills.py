@@ -1,9 +1,9 @@
 """Ingest and speed drivers started and killed at random over a load, two and three of a kind at once: what is left?
 
 ``python -m bench.kills`` lets the shop play into Kafka while drivers of both jobs are started and killed with SIGKILL,
-their JVMs and Python workers too, round after round; in some rounds a server is killed as well and started again. In
-the end one driver of each job runs alone. Reported: how many kills fell inside staging, publishing or between batches (told
-from what the killed driver left on HDFS), and whether every event landed once, and revenue is exact in HBase.
+their JVMs and Python workers too, round after round; now and then a server is killed as well and started again. In the
+end one driver of each job runs alone. Reported: how many kills fell inside staging, publishing or between batches (told
+from what the killed driver left on HDFS), and whether every event landed once and revenue is exact in HBase.
 """
 
 import json
