@@ -9,7 +9,7 @@ from kubernetes import client
 from kubernetes.client import ApiException
 from urllib3.exceptions import HTTPError
 
-from contracts.command import HELP, run
+from contracts.command import run
 from contracts.errors import Mistake, PlatformError
 from deploy import operators as public_operators
 from deploy import schemas
@@ -36,7 +36,7 @@ def name_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.group(context_settings=HELP)
+@click.group()
 def main() -> None:
     """The platform on Kubernetes: the cluster of KUBECONFIG, else kind, else a node built from packages."""
 
