@@ -75,6 +75,9 @@ schemas: env ## Write the charts' values.schema.json from their values.yaml
 readmes: env ## Write the charts' README.md from the comments of their values.yaml
 	@$(PYTHON) -m deploy readmes
 
+docs: env ## Build the docs site into build/docs; a link that leads nowhere is an error
+	@NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict --quiet
+
 bench: env ## Measure; results under build/bench
 	@$(PYTHON) -m bench $(ARGS)
 

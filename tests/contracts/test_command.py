@@ -6,18 +6,10 @@ import sys
 
 import pytest
 
-from local.site import ROOT
-
-PACKAGES = ("bench", "clients", "contracts", "deploy", "generator", "images", "jobs", "local", "serving")
-PROGRAMS = sorted(
-    ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__")
-    for package in PACKAGES
-    for file in (ROOT / package).rglob("*.py")
-    if file.name == "__main__.py" or 'if __name__ == "__main__":' in file.read_text()
-)
+from docs.reference import ROOT, programs
 
 
-@pytest.mark.parametrize("program", [*PROGRAMS, "jobs.batch.revenue"])
+@pytest.mark.parametrize("program", [*programs(), "jobs.batch.revenue"])
 def test_help(program: str) -> None:
     done = subprocess.run([sys.executable, "-m", program, "-h"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
