@@ -19,7 +19,7 @@ PYTHON := $(VENV)/bin/python
 
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: help env install demo test test-k8s test-faults lint bench bench-k8s images up dev operators down status charts schemas local-up local-down local-status local-env sql lock clean
+.PHONY: help env install demo test test-k8s test-faults lint bench bench-k8s images up dev operators down status charts schemas readmes docs local-up local-down local-status local-env sql lock clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -71,6 +71,12 @@ charts: env ## Pack the charts' dependencies, for a `helm install` by hand
 
 schemas: env ## Write the charts' values.schema.json from their values.yaml
 	@$(PYTHON) -m deploy schemas
+
+readmes: env ## Write the charts' README.md from the comments of their values.yaml
+	@$(PYTHON) -m deploy readmes
+
+docs: env ## Build the docs site into build/docs; a link that leads nowhere is an error
+	@NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict --quiet
 
 bench: env ## Measure; results under build/bench
 	@$(PYTHON) -m bench $(ARGS)

@@ -103,7 +103,7 @@ def main(rate: int, warm_up: int, seconds: int, with_ingest: bool) -> None:
         report(
             "speed-with-ingest" if with_ingest else "speed",
             {
-                "asked_events_per_second": rate,
+                "events_per_second": rate,
                 "counted_events_per_second": round(counted / seconds),
                 "probes": len(found),
                 "latency_p50_seconds": round(float(p50), 2),

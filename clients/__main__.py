@@ -5,14 +5,14 @@ from importlib import import_module
 import click
 
 from clients import retry
-from contracts.command import HELP, run, with_settings
+from contracts.command import run, with_settings
 from contracts.settings import Settings
 
 SERVERS = ("kafka", "hdfs", "hbase", "metastore", "sql")
 """Modules of this package, imported when they are asked: a probe wants one of them, and soon."""
 
 
-@click.command(context_settings=HELP)
+@click.command()
 @click.argument("names", nargs=-1, metavar=f"[{'|'.join(SERVERS)}]...", type=click.Choice(SERVERS))
 @click.option("--wait", type=click.FloatRange(min=0), default=0, metavar="SECONDS", help="Ask again for so long.")
 @with_settings()

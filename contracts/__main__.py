@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import click
 
 from contracts import paths
+from contracts.command import run
 from contracts.events import STREAMS
 from contracts.hbase import HBASE_TABLES
 from contracts.hive import MARTS, RAW, Column
@@ -52,5 +53,11 @@ def page() -> str:
     return "\n".join(parts)
 
 
-if __name__ == "__main__":
+@click.command()
+def main() -> None:
+    """Print docs/contracts.md: events, topics, tables and paths as the code has them."""
     click.echo(page(), nl=False)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -17,8 +17,8 @@ import structlog
 from contracts.errors import PlatformError
 from contracts.settings import PREFIX, Dataclass, Settings, variable
 
-HELP = {"help_option_names": ["-h", "--help"]}
-"""Context settings of groups of commands."""
+HELP = ["-h", "--help"]
+"""The flags that print what a command does."""
 Command = Callable[..., Any]
 
 
@@ -92,7 +92,7 @@ def run(command: click.Command) -> None:
     """Runs a command as the program: logging configured, errors as one sentence and an exit code."""
     configure_logging()
     try:
-        command()
+        command(help_option_names=HELP)
     except PlatformError as error:
         show(error)
         sys.exit(error.exit_code)

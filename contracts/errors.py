@@ -53,3 +53,7 @@ class Fenced(BrokenPromise):
 
 class Failed(PlatformError):
     """A program that was run for this failed, or what it needs is not installed."""
+
+
+class NotInstalled(Failed):
+    """A program that this needs is not on this machine."""

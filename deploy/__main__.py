@@ -9,10 +9,10 @@ from kubernetes import client
 from kubernetes.client import ApiException
 from urllib3.exceptions import HTTPError
 
-from contracts.command import HELP, run
+from contracts.command import run
 from contracts.errors import Mistake, PlatformError
 from deploy import operators as public_operators
-from deploy import schemas
+from deploy import readmes, schemas
 from deploy.clusters.choice import choose
 from deploy.clusters.provider import Provider
 from deploy.dev import Change, changes, digests, restart, summary
@@ -36,7 +36,7 @@ def name_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.group(context_settings=HELP)
+@click.group()
 def main() -> None:
     """The platform on Kubernetes: the cluster of KUBECONFIG, else kind, else a node built from packages."""
 
@@ -167,6 +167,13 @@ def dependencies() -> None:
 def write_schemas() -> None:
     """Write values.schema.json of every chart from its values.yaml."""
     for file, text in schemas.files().items():
+        file.write_text(text)
+
+
+@main.command("readmes")
+def write_readmes() -> None:
+    """Write README.md of every chart from its Chart.yaml and values.yaml."""
+    for file, text in readmes.files().items():
         file.write_text(text)
 
 

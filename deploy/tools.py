@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from contracts.errors import Failed
+from contracts.errors import Failed, NotInstalled
 from local.install import cache
 
 MODULES = Path(__file__).parent / "go"
@@ -69,7 +69,7 @@ def folder(name: str) -> Path:
 
 def _build(module: Path, flags: str, target: Path) -> None:
     if not shutil.which("go"):
-        raise Failed(f"go was not found in PATH; install Go 1.26 or later to build {module.name}")
+        raise NotInstalled(f"go was not found in PATH; install Go 1.26 or later to build {module.name}")
     draft = target.with_name(f"{target.name}.{os.getpid()}")
     draft.mkdir(parents=True)
     command = ["go", "build", "-trimpath", "-tags", TAGS.get(module.name, ""), "-ldflags", flags]
@@ -94,7 +94,7 @@ def module_folder(module: Path, path: str) -> Path:
     Raises :class:`PlatformError` where Go is missing or the module cannot be had.
     """
     if not shutil.which("go"):
-        raise Failed(f"go was not found in PATH; install Go 1.26 or later to fetch {path}")
+        raise NotInstalled(f"go was not found in PATH; install Go 1.26 or later to fetch {path}")
     done = subprocess.run(["go", "mod", "download", "-json", path], cwd=module, capture_output=True, text=True)
     if done.returncode:
         raise Failed(f"go mod download {path} failed: {done.stderr.strip() or done.stdout.strip()}")

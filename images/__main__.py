@@ -4,13 +4,13 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from contracts.command import HELP, run
+from contracts.command import run
 from images.builder import IMAGES, Built, push
 from images.builder import build as build_images
 from local.progress import Progress
 
 
-@click.group(context_settings=HELP)
+@click.group()
 def main() -> None:
     """The platform's container images."""
 

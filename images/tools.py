@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-from contracts.errors import Failed
+from contracts.errors import Failed, NotInstalled
 from images.layout import Layout
 from local.install import cache as cache_folder
 
@@ -97,7 +97,7 @@ class Buildah:
         if _succeeds(*self._command, "pull", "--quiet", DEBIAN):
             return DEBIAN
         if not shutil.which("debootstrap"):
-            raise Failed(f"{DEBIAN} cannot be pulled; install debootstrap to make a root file system instead")
+            raise NotInstalled(f"{DEBIAN} cannot be pulled; install debootstrap to make a root file system instead")
         with tempfile.TemporaryDirectory(dir=cache_folder()) as folder:
             _run(["debootstrap", "--variant=minbase", "--include=ca-certificates", "bookworm", folder, DEBIAN_MIRROR])
             for spare in SPARE:
@@ -149,7 +149,7 @@ def tool() -> Tool:
         return Docker()
     if shutil.which("buildah"):
         return Buildah()
-    raise Failed(f"no Docker daemon can pull {DEBIAN} and buildah was not found; install one of them")
+    raise NotInstalled(f"no Docker daemon can pull {DEBIAN} and buildah was not found; install one of them")
 
 
 @cache

@@ -21,7 +21,7 @@ from clients.kafka import KAFKA_SETTINGS
 from clients.sql import SQL_SETTINGS
 from contracts import paths
 from contracts.acls import CLIENTS
-from contracts.command import HELP, run, with_settings
+from contracts.command import run, with_settings
 from contracts.hbase import HBASE_TABLES, HBaseTable
 from contracts.hive import DATABASE, MARTS, RAW
 from contracts.settings import Settings
@@ -145,7 +145,7 @@ def prepare(settings: Settings, name: str, create: Create | None = None) -> list
 timeout = click.option("--timeout", default=600.0, show_default=True, help="Seconds to wait for the server.")
 
 
-@click.group(context_settings=HELP)
+@click.group()
 def main() -> None:
     """Create what the contracts name and is not there yet; wait for the servers. Safe to run again."""
 

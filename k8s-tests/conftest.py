@@ -2,17 +2,21 @@
 
 ``KUBECONFIG`` names an existing cluster (with ``REGISTRY``, from which it pulls the images); without it kind is taken
 where Docker runs, else a node built from packages. ``KEEP=1`` leaves cluster and platform for a look.
+
+A test is skipped, with the reason, where there can be no cluster, and where a program that it needs is not installed:
+Go for Helm and the node, a browser, a Java new enough for Strimzi's kinds.
 """
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from contracts.errors import PlatformError
+from contracts.errors import NotInstalled, PlatformError
 from deploy.clusters.choice import choose
 from deploy.helm import build_dependencies
 from deploy.install import VALUES, install
@@ -26,6 +30,26 @@ def pytest_report_header() -> str:
         return f"cluster: {choose().describe()}"
     except PlatformError as error:
         return f"cluster: none, its tests are skipped: {error}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None]:
+    with skipped_without_programs():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None]:
+    with skipped_without_programs():
+        return (yield)
+
+
+@contextmanager
+def skipped_without_programs() -> Iterator[None]:
+    try:
+        yield
+    except NotInstalled as error:
+        pytest.skip(str(error))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -14,7 +14,7 @@ import yaml
 from contracts.acls import CLIENTS
 from contracts.settings import Settings
 from contracts.topics import TOPICS
-from deploy import schemas
+from deploy import readmes, schemas
 from deploy.helm import CHARTS, UMBRELLA, Helm, arguments
 from jobs import acls
 from support.rendering import SECURED, SIZES, STANDALONE, containers, pod_specs, render, templates
@@ -28,6 +28,11 @@ def manifests(request: pytest.FixtureRequest, charts: Path) -> list[dict[str, An
 def test_schemas_are_made_from_the_values() -> None:
     for file, text in schemas.files().items():
         assert file.read_text() == text, f"{file} is old: run `make schemas`"
+
+
+def test_readmes_are_made_from_the_values() -> None:
+    for file, text in readmes.files().items():
+        assert file.read_text() == text, f"{file} is old: run `make readmes`"
 
 
 def test_helm_finds_nothing_to_complain_about(charts: Path) -> None:
@@ -299,3 +304,5 @@ def test_every_value_has_a_comment(file: Path) -> None:
     assert keys
     plain = ("requests", "limits")  # explained where they stand: below resources
     assert [key for before, key in keys if not before.startswith("#") and key not in plain] == []
+    top = {name.split(".")[0].strip("`") for name, _, _ in readmes.values(file.parent)}
+    assert top == set(yaml.safe_load(file.read_text())), "what the README lists begins with `# --`"

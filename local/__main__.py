@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from clients.sql import connect
-from contracts.command import HELP, run
+from contracts.command import run
 from contracts.errors import Mistake
 from local import jobs
 from local import sql as endpoint
@@ -20,7 +20,7 @@ from local.stack import Stack, install_with_progress
 from local.tools import tail
 
 
-@click.group(context_settings=HELP)
+@click.group()
 def main() -> None:
     """The platform's servers as local processes on loopback.
 

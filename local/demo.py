@@ -25,7 +25,7 @@ from rich.console import Console
 
 from clients import hdfs as files
 from contracts import paths
-from contracts.command import HELP, run
+from contracts.command import run
 from contracts.dag import DAG_ID
 from contracts.errors import Failed, NotReady, PlatformError
 from contracts.events import STREAMS
@@ -257,7 +257,7 @@ def _keep_up(demo: Demo, console: Console) -> None:
     console.print(f"Stop it with: {DIRECTORY_VARIABLE}={folder} make local-down")
 
 
-@click.command(context_settings=HELP)
+@click.command()
 @click.option(
     "--day",
     type=click.DateTime(["%Y-%m-%d"]),

@@ -1,14 +1,14 @@
-"""``python -m cluster``: the cluster that the platform is shown on."""
+"""``python -m deploy.clusters``: the cluster that the platform is shown on."""
 
 import click
 
-from contracts.command import HELP, run
+from contracts.command import run
 from contracts.errors import Mistake
 from deploy.clusters.choice import choose
 from local.progress import Progress
 
 
-@click.group(context_settings=HELP)
+@click.group()
 def main() -> None:
     """The cluster of KUBECONFIG, else kind, else a node built from packages."""
 

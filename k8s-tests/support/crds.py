@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from contracts.errors import Failed
+from contracts.errors import Failed, NotInstalled
 from deploy.tools import module_folder
 
 HERE = Path(__file__).parent
@@ -43,7 +43,6 @@ def strimzi() -> list[dict[str, Any]]:
 
 def spark() -> list[dict[str, Any]]:
     """The CRD of SparkApplication. Raises :class:`PlatformError` when the Go module cannot be had."""
-    _run("go", "-C", str(HERE), "mod", "download", SPARK)
     crds = module_folder(HERE, SPARK) / "charts" / "spark-operator-chart" / "crds"
     return [yaml.safe_load((crds / "sparkoperator.k8s.io_sparkapplications.yaml").read_text())]
 
@@ -56,7 +55,6 @@ def keda() -> list[dict[str, Any]]:
 
 def prometheus() -> list[dict[str, Any]]:
     """The CRDs of PodMonitor and PrometheusRule. Raises :class:`PlatformError` when the Go module cannot be had."""
-    _run("go", "-C", str(HERE), "mod", "download", PROMETHEUS)
     crds = module_folder(HERE, PROMETHEUS) / "example" / "prometheus-operator-crd"
     files = [crds / f"monitoring.coreos.com_{kind}.yaml" for kind in ("podmonitors", "prometheusrules")]
     return [yaml.load(file.read_text(), yaml.CSafeLoader) for file in files]
@@ -71,7 +69,7 @@ def _java() -> str:
             version = re.search(r'version "(\d+)', answer)
             if version and int(version[1]) >= STRIMZI_JAVA:
                 return str(java)
-    raise Failed(f"Strimzi's CRD generator needs Java {STRIMZI_JAVA} or later, which was not found; install one")
+    raise NotInstalled(f"Strimzi's CRD generator needs Java {STRIMZI_JAVA} or later, which was not found; install one")
 
 
 def _run(*command: str) -> None:

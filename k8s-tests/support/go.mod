@@ -1,4 +1,4 @@
-module ecommerce-lambda/k8s-tests/operators
+module ecommerce-lambda/k8s-tests/support
 
 go 1.26.0
 

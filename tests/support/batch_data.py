@@ -108,7 +108,7 @@ class Landed:
 
 
 def shop_days() -> Landed:
-    """Two days of a small shop. What the marts make of DAY is worked out by hand in test_batch_sql.py."""
+    """Two days of a small shop. What the marts make of DAY is worked out by hand in test_sql.py."""
     shop = Landed()
     # s1: the whole funnel, two products in one order that spans two minutes.
     shop.click("c1", f"{DAY}T09:00:00.000", "s1", "home")

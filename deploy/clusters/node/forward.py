@@ -1,15 +1,18 @@
 """Forwards ports of this machine's loopback into the node's network namespace.
 
 The sockets that listen are opened first; then the process enters the namespace, where all its later connections begin.
-Arguments: the namespace's file, then ``PORT=HOST:PORT`` for each port. Uses setns(2).
+Uses setns(2).
 """
 
 import asyncio
 import ctypes
 import os
 import socket
-import sys
 from contextlib import suppress
+
+import click
+
+from contracts.command import run
 
 CLONE_NEWNET = 0x40000000
 CHUNK = 64 * 1024
@@ -55,7 +58,7 @@ async def serve(server: socket.socket, host: str, port: int) -> None:
         await listening.serve_forever()
 
 
-async def main(namespace: str, rules: list[str]) -> None:
+async def forward(namespace: str, rules: tuple[str, ...]) -> None:
     targets = []
     for rule in rules:
         port, _, target = rule.partition("=")
@@ -65,5 +68,13 @@ async def main(namespace: str, rules: list[str]) -> None:
     await asyncio.gather(*(serve(*target) for target in targets))
 
 
+@click.command()
+@click.argument("namespace", type=click.Path())
+@click.argument("rules", nargs=-1, metavar="PORT=HOST:PORT...")
+def main(namespace: str, rules: tuple[str, ...]) -> None:
+    """Forward ports of this machine's loopback into the network namespace of the file NAMESPACE."""
+    asyncio.run(forward(namespace, rules))
+
+
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2:]))
+    run(main)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from contracts.errors import Failed
+from contracts.errors import Failed, NotInstalled
 from local.install import cache
 
 COMMANDS = {
@@ -33,11 +33,13 @@ ENVOY = Path(__file__).parent / "envoy.txt"
 def install(commands: Mapping[str, str] = COMMANDS) -> None:
     """Installs the Debian packages whose commands are missing.
 
-    Raises :class:`PlatformError` naming them where that fails.
+    Raises :class:`NotInstalled` naming them where this user cannot install them, :class:`Failed` where that fails.
     """
     missing = sorted({package for command, package in commands.items() if not shutil.which(command)})
     if not missing:
         return
+    if os.geteuid() or not shutil.which("apt-get"):
+        raise NotInstalled(f"install {' '.join(missing)}; root on Debian would have them installed")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-qq", "--no-install-recommends", *missing]):
         done = subprocess.run([*command], env=environment, capture_output=True, text=True)

@@ -29,7 +29,7 @@ logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 MANIFESTS = Path(__file__).parent / "manifests"
 GO = ("kubernetes", "etcd", "coredns", "local-path-provisioner", "contour", "helm", "kube-network-policies")
 READY_SECONDS = 120.0
-PARTS = ("packages", *GO, "envoy", "node")
+PARTS = (*GO, "packages", "envoy", "node")
 
 
 class Node:
@@ -56,7 +56,7 @@ class Node:
         return Access(self.kubeconfig, f"http://127.0.0.1:{INGRESS_FORWARDED}", programs)
 
     def up(self, report: Report) -> Access:
-        """As :class:`cluster.provider.Provider` says. Minutes the first time (Go builds), then seconds."""
+        """As :class:`deploy.clusters.provider.Provider` says. Minutes the first time (Go builds), then seconds."""
         if access := self.access():
             report("node", "ready", "")
             return access
@@ -80,7 +80,7 @@ class Node:
         return access
 
     def load(self, names: Sequence[str], report: Report) -> None:
-        """As :class:`cluster.provider.Provider` says; only layers that containerd has not yet are sent to it."""
+        """As :class:`deploy.clusters.provider.Provider` says; only layers that containerd lacks are sent to it."""
         layout = Buildah().layout
         for name in names:
             ref, image = layout_ref(local_name(name)), image_name(name)
@@ -103,13 +103,13 @@ class Node:
         shutil.rmtree("/run/ecommerce-node-cni", ignore_errors=True)
 
     def _install(self, report: Report) -> None:
-        report("packages", "installing", "")
-        packages.install()
-        report("packages", "ready", "")
         for name in GO:
             report(name, "building", "")
             folder(name)
             report(name, "ready", "")
+        report("packages", "installing", "")
+        packages.install()
+        report("packages", "ready", "")
         report("envoy", "installing", "")
         packages.envoy()
         report("envoy", "ready", "")

@@ -1,4 +1,4 @@
-"""Promises 3.1 and 3.4 on real servers: what lands, lands once, whatever dies; what is refused is kept."""
+"""Ingest on real servers: what lands, lands once, whatever dies; what is refused is kept."""
 
 import io
 import json

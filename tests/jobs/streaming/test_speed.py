@@ -1,4 +1,4 @@
-"""Promises 3.2 and 3.3 (speed) on real servers: HBase ends with the same values whatever is replayed or dies."""
+"""Speed on real servers: HBase ends with the same values whatever is replayed or dies."""
 
 import json
 import subprocess
