@@ -8,16 +8,17 @@ and keys stay in files: no setting holds one, so that none is in a ConfigMap, a 
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import confluent_kafka
 import kafka.errors
-from confluent_kafka import KafkaException, Producer, TopicCollection, TopicPartition
+from confluent_kafka import KafkaException, Producer, TopicCollection
+from confluent_kafka import TopicPartition as Place
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
-from kafka import KafkaAdminClient, KafkaConsumer
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 
 from contracts.errors import Mistake, NotFound, PlatformError, Refused, Unreachable
 from contracts.settings import Settings
@@ -32,6 +33,8 @@ DELIVERY_SECONDS: Final = 60
 """For a record of a :class:`Sender` to be acknowledged, tries included."""
 QUEUE_KBYTES: Final = 64 * 1024
 """Of a :class:`Sender`'s records under way."""
+BY_KEY: Final = -1
+"""A partition for librdkafka to choose."""
 REFUSALS: Final = frozenset(
     getattr(confluent_kafka.KafkaError, name)
     for name in (
@@ -129,6 +132,30 @@ def consumer(settings: Settings, **options: Any) -> Iterator[KafkaConsumer]:
         yield client
 
 
+def spans(settings: Settings, topic: str) -> dict[TopicPartition, tuple[int, int]]:
+    """Where the partitions of a topic begin and end now; raises as :func:`typed`."""
+    with consumer(settings) as client:
+        places = [TopicPartition(topic, number) for number in client.partitions_for_topic(topic) or ()]
+        begins, ends = client.beginning_offsets(places), client.end_offsets(places)
+    return {place: (begins[place], ends[place]) for place in places}
+
+
+def read(settings: Settings, starts: Mapping[TopicPartition, int]) -> Iterator[Any]:
+    """The records of partitions from these offsets on (from where they begin, if later) to the ends they have now.
+
+    As kafka-python gives them; raises as :func:`typed`.
+    """
+    with consumer(settings, auto_offset_reset="earliest", enable_auto_commit=False) as client:
+        client.assign(list(starts))
+        ends = client.end_offsets(list(starts))
+        begins = client.beginning_offsets(list(starts))
+        for place, start in starts.items():
+            client.seek(place, min(max(start, begins[place]), ends[place]))
+        while any(client.position(place) < ends[place] for place in starts):
+            for records in client.poll(timeout_ms=1000).values():
+                yield from records
+
+
 @contextmanager
 def typed(settings: Settings) -> Iterator[None]:
     """The errors of both libraries in the terms of ``contracts.errors``: unreachable, or refused with the reason."""
@@ -183,7 +210,7 @@ def ranges(settings: Settings, topics: list[str]) -> Ranges:
             {
                 f"{place.topic}/{place.partition}": future.result().offset
                 for place, future in client.list_offsets(
-                    {TopicPartition(*place): spec for place in places}, request_timeout=SECONDS
+                    {Place(*place): spec for place in places}, request_timeout=SECONDS
                 ).items()
             }
             for spec in (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
@@ -216,13 +243,21 @@ class Sender:
                 }
             )
 
-    def send(self, key: str, value: bytes | None, headers: dict[str, str | bytes | None]) -> None:
-        """Takes a record, and waits while too many are under way."""
+    def send(
+        self,
+        key: str | bytes | None,
+        value: bytes | None,
+        headers: dict[str, str | bytes | None],
+        partition: int = BY_KEY,
+    ) -> None:
+        """Takes a record, for the partition that its key says if for none; waits while too many are under way."""
         with typed(self._settings):
             while True:
                 self._raise_failure()
                 try:
-                    self._producer.produce(self._topic, value, key, headers=headers, on_delivery=self._delivered)
+                    self._producer.produce(
+                        self._topic, value, key, partition, headers=headers, on_delivery=self._delivered
+                    )
                     break
                 except BufferError:  # the queue is full until some are acknowledged
                     self._producer.poll(0.1)
