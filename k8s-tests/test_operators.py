@@ -44,7 +44,7 @@ def test_the_spark_operator_looks_after_one_namespace() -> None:
 def test_a_chart_that_cannot_be_had_is_one_sentence(cluster: Cluster, unreachable: Operator) -> None:
     with pytest.raises(PlatformError) as raised:
         install(Helm(cluster.access.kubeconfig), unreachable, "default")
-    message = raised.value.format_message()
+    message = str(raised.value)
     assert message.startswith(f"{unreachable.name} {unreachable.version} was not installed")
     assert "127.0.0.1:9" in message
     assert "\n" not in message

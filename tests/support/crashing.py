@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from jobs.streaming.commits import CommitLog
+from jobs.streaming.commits import Commit, CommitLog
 from jobs.streaming.views import Partition
 
 
@@ -32,10 +32,10 @@ def halfway_through_publishing() -> None:
     """Dies when only the first file of a commit has been renamed."""
     original = CommitLog.publish
 
-    def dying(log: CommitLog, commit: Any) -> None:
+    def dying(self: CommitLog, commit: Commit) -> None:
         commit.files = commit.files[:1]
-        log.staging_folder = lambda *_: "/not-staged"  # type: ignore[method-assign]
-        original(log, commit)
+        self.staging_folder = lambda *_: "/not-staged"  # type: ignore[method-assign]
+        original(self, commit)
         die()
 
     CommitLog.publish = dying  # type: ignore[method-assign]
