@@ -8,6 +8,7 @@ and keys stay in files: no setting holds one, so that none is in a ConfigMap, a 
 """
 
 import logging
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -29,6 +30,8 @@ CA, PASSWORD, CERTIFICATE, KEY = "ca.crt", "password", "tls.crt", "tls.key"
 """The files of the credentials' folder, named as Strimzi and cert-manager name them in their Secrets."""
 SECONDS: Final = 15
 """For one answer of the broker."""
+TURN_SECONDS: Final = 3
+"""After which a refusal is looked for."""
 DELIVERY_SECONDS: Final = 60
 """For a record of a :class:`Sender` to be acknowledged, tries included."""
 QUEUE_KBYTES: Final = 64 * 1024
@@ -52,7 +55,7 @@ REFUSALS: Final = frozenset(
 )
 """Codes that asking again does not change; librdkafka itself marks only some errors as retriable."""
 _DIRECTORY: Final = "org.apache.kafka.common.config.provider.DirectoryConfigProvider"
-_LOGIN: Final = "org.apache.kafka.common.security.scram.ScramLoginModule"
+LOGIN: Final = "org.apache.kafka.common.security.scram.ScramLoginModule"
 
 
 def confluent(settings: Settings) -> dict[str, Any]:
@@ -104,7 +107,7 @@ def spark(settings: Settings) -> dict[str, str]:
         options |= {
             "security.protocol": "SASL_SSL",
             "sasl.mechanism": MECHANISM,
-            "sasl.jaas.config": f'{_LOGIN} required username="{settings.kafka_user}" password="{password}";',
+            "sasl.jaas.config": f'{LOGIN} required username="{settings.kafka_user}" password="{password}";',
             "config.providers": "directory",
             "config.providers.directory.class": _DIRECTORY,
             "ssl.truststore.type": "PEM",
@@ -116,7 +119,7 @@ def spark(settings: Settings) -> dict[str, str]:
 @contextmanager
 def admin(settings: Settings) -> Iterator[KafkaAdminClient]:
     """kafka-python's administration client, closed at the end; raises as :func:`typed`."""
-    _quiet()
+    _log_in(settings)
     with (
         typed(settings),
         closing(KafkaAdminClient(**kafka_python(settings), request_timeout_ms=2 * SECONDS * 1000)) as client,
@@ -127,7 +130,7 @@ def admin(settings: Settings) -> Iterator[KafkaAdminClient]:
 @contextmanager
 def consumer(settings: Settings, **options: Any) -> Iterator[KafkaConsumer]:
     """kafka-python's consumer, closed at the end; raises as :func:`typed`."""
-    _quiet()
+    _log_in(settings)
     with typed(settings), closing(KafkaConsumer(**kafka_python(settings), **options)) as client:
         yield client
 
@@ -177,17 +180,11 @@ def topic_ids(settings: Settings, topics: list[str]) -> dict[str, str]:
 
     Raises :class:`Unreachable`, :class:`Refused`, or :class:`NotFound` where a topic is missing.
     """
-    reasons: list[confluent_kafka.KafkaError] = []
     with typed(settings):
         client = AdminClient(
-            {**confluent(settings), "log_level": 0, "error_cb": reasons.append}  # type: ignore[dict-item]
+            {**confluent(settings), "log_level": 0, "error_cb": _refuse}  # type: ignore[dict-item]
         )
-        try:
-            known = client.list_topics(timeout=SECONDS).topics
-        except KafkaException as error:
-            # What the call itself says of a login that failed is only that nobody answered.
-            client.poll(0)
-            raise next((KafkaException(reason) for reason in reasons if reason.code() in REFUSALS), error) from error
+        known = _topics(client)
         if missing := [topic for topic in topics if topic not in known]:
             raise NotFound(f"Kafka at {settings.kafka_bootstrap} has no topic {', '.join(missing)}; create it first")
         if not topics:
@@ -236,6 +233,8 @@ class Sender:
             self._producer = Producer(
                 {
                     **confluent(settings),
+                    "log_level": 0,
+                    "error_cb": _refuse,
                     "enable.idempotence": True,
                     "queue.buffering.max.kbytes": QUEUE_KBYTES,
                     "delivery.timeout.ms": DELIVERY_SECONDS * 1000,
@@ -265,7 +264,10 @@ class Sender:
 
     def close(self) -> None:
         """Waits for the acknowledgements, each record :data:`DELIVERY_SECONDS` at most."""
-        unsent = self._producer.flush(DELIVERY_SECONDS + SECONDS)
+        deadline = time.monotonic() + DELIVERY_SECONDS + SECONDS
+        with typed(self._settings):
+            while (unsent := self._producer.flush(TURN_SECONDS)) and time.monotonic() < deadline:
+                self._raise_failure()
         self._raise_failure()
         if unsent:
             raise Unreachable(
@@ -291,6 +293,31 @@ def send_all(settings: Settings, topic: str, records: Iterable[Record], **option
     sender.close()
 
 
+def _topics(client: AdminClient) -> set[str]:
+    """The topics' names, asked for in short turns: a refusal is told between them, and by no call itself."""
+    deadline = time.monotonic() + SECONDS
+    while True:
+        try:
+            return set(client.list_topics(timeout=TURN_SECONDS).topics)
+        except KafkaException:
+            client.poll(0)
+            if time.monotonic() > deadline:
+                raise
+
+
+def _refuse(error: confluent_kafka.KafkaError) -> None:
+    """librdkafka goes on trying whatever happens; raised from its callback, a refusal ends the call that polls."""
+    if error.code() in REFUSALS:
+        raise KafkaException(error)
+
+
+def _log_in(settings: Settings) -> None:
+    """Lets librdkafka log in first: of a login that failed kafka-python only says that nobody answered."""
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it logs every try
+    if settings.kafka_credentials:
+        answers(settings)
+
+
 def _meaning(settings: Settings, refused: bool, reason: str) -> PlatformError:
     if refused:
         return Refused(f"Kafka at {settings.kafka_bootstrap} refused {_who(settings)}: {reason}")
@@ -302,10 +329,6 @@ def _meaning(settings: Settings, refused: bool, reason: str) -> PlatformError:
 
 def _who(settings: Settings) -> str:
     return f"the user {settings.kafka_user}" if settings.kafka_user else "this client"
-
-
-def _quiet() -> None:
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it logs every try
 
 
 def _file(settings: Settings, name: str) -> str:

@@ -1,7 +1,8 @@
 """Folders on HDFS, relative to the file system of ``Settings.hdfs_uri``."""
 
+import re
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 DATA: Final = "/data/ecommerce"
 MARTS: Final = f"{DATA}/marts"
@@ -26,6 +27,32 @@ def stream_folder(stream: str) -> str:
 def hour_folder(stream: str, hour: datetime) -> str:
     """``/data/ecommerce/clicks/date=2026-11-23/hour=09`` of a UTC hour."""
     return f"{stream_folder(stream)}/date={hour:%Y-%m-%d}/hour={hour:%H}"
+
+
+class LandedBatch(NamedTuple):
+    """What the name of a landed file tells: Kafka partition, first and last offset of the batch there, and the commit.
+
+    Version 0.1.0 left the commit out.
+    """
+
+    partition: int
+    first: int
+    last: int
+    commit: int | None
+
+
+def landed_file(batch: LandedBatch) -> str:
+    """``part-00003-120-479-17.parquet``"""
+    return f"part-{batch.partition:05d}-{batch.first}-{batch.last}-{batch.commit}.parquet"
+
+
+def landed_batch(path: str) -> LandedBatch | None:
+    """What the name at the end of a path tells; None where ingest did not make it."""
+    match = re.fullmatch(r"part-(\d+)-(\d+)-(\d+)(?:-(\d+))?\.parquet", path.rpartition("/")[2])
+    if not match:
+        return None
+    partition, first, last, commit = match.groups()
+    return LandedBatch(int(partition), int(first), int(last), int(commit) if commit else None)
 
 
 def mart_folder(mart: str) -> str:

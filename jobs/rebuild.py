@@ -9,7 +9,6 @@ job refuses to go on. The same progress says how far a run that broke off had co
 """
 
 import io
-import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -75,13 +74,12 @@ def landed_files(hdfs: InsecureClient, commit: Commit) -> dict[str, list[Landed]
         for path in files.walk(hdfs, paths.stream_folder(stream.name)):
             if files.hidden(path):
                 continue
-            name = re.fullmatch(r".*/part-(\d+)-(\d+)-(\d+)\.parquet", path)
-            if not name:
+            batch = paths.landed_batch(path)
+            if not batch:
                 raise BrokenPromise(f"{path} does not tell its offsets by its name: it was not landed by ingest")
-            number, first, last = map(int, name.groups())
-            key = f"{stream.topic}/{number}"
-            if key in found and first < commit.partitions[key].end:
-                found[key].append(Landed(first, last, path))
+            key = f"{stream.topic}/{batch.partition}"
+            if key in found and batch.first < commit.partitions[key].end:
+                found[key].append(Landed(batch.first, batch.last, path))
     return {key: sorted(landed) for key, landed in found.items()}
 
 

@@ -15,14 +15,13 @@ from clients import kafka
 from clients.hdfs import HDFS_SETTINGS
 from clients.kafka import KAFKA_SETTINGS
 from contracts import paths
-from contracts.command import HELP, run, with_settings
+from contracts.command import run, with_settings
 from contracts.errors import BrokenPromise
-from contracts.events import BY_TOPIC, STREAMS
+from contracts.events import BY_NAME, BY_TOPIC, STREAMS
 from contracts.paths import INGEST
 from contracts.settings import Settings
 from jobs import audit
 from jobs.streaming.commits import Commit, Writer
-from jobs.streaming.landing import LANDED
 
 log = structlog.get_logger()
 
@@ -76,14 +75,13 @@ def repair(settings: Settings, writer: Writer, planned: Plan) -> Commit:
 def _later(path: str, target: Commit) -> bool:
     """Whether a landed file belongs to a commit after ``target``."""
     stream, _, name = path.removeprefix(f"{paths.DATA}/").partition("/")
-    match = LANDED.fullmatch(name.rpartition("/")[2])
-    if match is None:
+    landed = paths.landed_batch(name)
+    if landed is None:
         return False
-    if match["commit"]:
-        return int(match["commit"]) > target.sequence
-    topic = next(item.topic for item in STREAMS if item.name == stream)
-    state = target.partitions.get(f"{topic}/{int(match['partition'])}")
-    return state is None or int(match["first"]) >= state.end
+    if landed.commit is not None:
+        return landed.commit > target.sequence
+    state = target.partitions.get(f"{BY_NAME[stream].topic}/{landed.partition}")
+    return state is None or landed.first >= state.end
 
 
 def _landed(settings: Settings) -> list[str]:
@@ -100,7 +98,7 @@ def _require_in_kafka(settings: Settings, target: Commit) -> None:
             )
 
 
-@click.command(context_settings=HELP)
+@click.command()
 @click.option("--dry-run", is_flag=True, help="Say what is wrong and what would be done; do nothing.")
 @with_settings(*KAFKA_SETTINGS, *HDFS_SETTINGS)
 def main(settings: Settings, dry_run: bool) -> None:

@@ -10,7 +10,7 @@ Go for Helm and the node, a browser, a Java new enough for Strimzi's kinds.
 import os
 import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,14 @@ import pytest
 
 from contracts.errors import NotInstalled, PlatformError
 from deploy.clusters.choice import choose
+from deploy.clusters.reservation import reserved
 from deploy.helm import build_dependencies
 from deploy.install import VALUES, install
 from images.builder import IMAGES, build
 from support.platform import HERE, NAME, NAMESPACE, RATE, REGISTRY, Cluster, Platform, delete_namespace, silent
 from support.shop import Shop
+
+RESERVATION = pytest.StashKey[ExitStack]()
 
 
 def pytest_report_header() -> str:
@@ -50,6 +53,22 @@ def skipped_without_programs() -> Iterator[None]:
         yield
     except NotInstalled as error:
         pytest.skip(str(error))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """The first test that needs the cluster waits for it here, where no limit of time is on it yet."""
+    stash = item.config.stash
+    if "cluster" in getattr(item, "fixturenames", ()) and RESERVATION not in stash:
+        stash[RESERVATION] = ExitStack()
+        terminal = item.config.pluginmanager.getplugin("terminalreporter")
+        stash[RESERVATION].enter_context(reserved(f"the tests of {HERE.parent}", terminal.write_line))
+    return (yield)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if RESERVATION in config.stash:
+        config.stash[RESERVATION].close()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -150,8 +150,8 @@ def test_every_pod_monitor_finds_a_workload_and_its_ports(charts: Path, size: st
 
 @pytest.mark.parametrize("chart", ["hdfs", "hbase", "spark"])
 def test_pages_without_a_login_are_on_the_ingress_only_when_asked_for(charts: Path, chart: str) -> None:
-    def hosts(**values: object) -> set[str]:
-        found = [item for item in render_monitored((STANDALONE,), **values) if item["kind"] == "Ingress"]
+    def hosts(**values: bool) -> set[str]:
+        found = [item for item in render_monitored((STANDALONE,), "shop", **values) if item["kind"] == "Ingress"]
         return {item["spec"]["rules"][0]["host"] for item in found}
 
     assert hosts() == {"airflow.localhost"}

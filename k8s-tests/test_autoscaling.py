@@ -64,7 +64,7 @@ def test_the_lag_lowers_the_number_of_shops(charts: Path) -> None:
 
 
 def test_two_autoscalers_of_one_workload_are_refused(charts: Path) -> None:
-    both = {"generator.autoscaling.enabled": True, "generator.keda.enabled": True}
+    both: dict[str, object] = {"generator.autoscaling.enabled": True, "generator.keda.enabled": True}
     assert "enable one of them" in refusal(both, "--api-versions", "keda.sh/v1alpha1")
 
 
@@ -76,7 +76,7 @@ def test_a_missing_keda_and_a_missing_prometheus_are_named(charts: Path) -> None
 
 @pytest.mark.parametrize("files", [(), (STANDALONE,)], ids=["operator", "native"])
 def test_dynamic_allocation_is_given_to_one_job(charts: Path, files: tuple[Path, ...]) -> None:
-    values = {"spark.jobs.ingest.dynamicAllocation": {"enabled": True, "maxExecutors": 9}}
+    values: dict[str, object] = {"spark.jobs.ingest.dynamicAllocation": {"enabled": True, "maxExecutors": 9}}
     jobs = {
         item["metadata"]["name"]: yaml.dump(item["spec"])
         for item in render_for_keda(files, values)

@@ -15,6 +15,7 @@ from queue import Empty, Queue
 import pytest
 
 from deploy import dev
+from deploy.helm import CHARTS
 from images.builder import image_name
 from support.platform import HERE, NAME, NAMESPACE, Platform
 
@@ -151,8 +152,8 @@ def test_ctrl_c_while_a_change_is_handled_ends_the_loop(monkeypatch: pytest.Monk
 
 def test_a_change_names_its_images_and_charts() -> None:
     known = dev.digests()
-    chart = dev.CHARTS / "kafka" / "values.yaml"
-    change, now = dev.compare([chart, dev.CHARTS / "kafka" / "charts" / "common-0.1.0.tgz"], known)
+    chart = CHARTS / "kafka" / "values.yaml"
+    change, now = dev.compare([chart, CHARTS / "kafka" / "charts" / "common-0.1.0.tgz"], known)
     assert (change.images, change.charts, now) == ((), True, known)
     assert change.saved == chart.stat().st_mtime
     change, _ = dev.compare([ROOT / "dags" / "new.py"], known | {"airflow": "before"})

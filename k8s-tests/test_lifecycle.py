@@ -98,7 +98,7 @@ def test_a_reinstallation_goes_on_with_the_kept_volumes(platform: Platform, stay
     helm = Helm(platform.cluster.access.kubeconfig)
     helm.call("uninstall", NAME, "--namespace", platform.release.namespace, "--wait", timeout=600)
     # The pods of `helm test` stay, with their logs.
-    until(lambda: components(platform), lambda left: left <= {"test"}, GONE_SECONDS)
+    until(lambda: components(platform), lambda left: left <= {"test"}, seconds=GONE_SECONDS)
     assert kept == (volumes(platform), secrets(platform))
     apply(platform, **{"generator.rate": RATE})
     stays_exact()

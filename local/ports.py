@@ -55,16 +55,9 @@ class Ports:
 
     @classmethod
     def free(cls) -> "Ports":
-        """Ports that nobody holds, other ones at each call: several stacks may start side by side.
-
-        They lie below those that the kernel gives to outgoing connections (32768 on Linux), which could take one before
-        its server does.
-        """
+        """Ports that nobody holds, other ones at each call: several stacks may start side by side."""
         names = list(cls().as_dict())
-        first = random.randrange(_FREE.start, _FREE.stop)
-        candidates = [*range(first, _FREE.stop), *range(_FREE.start, first)]
-        found = islice(filterfalse(in_use, candidates), len(names))
-        return cls(**dict(zip(names, found, strict=True)))
+        return cls(**dict(zip(names, free(len(names)), strict=True)))
 
     def as_environment(self) -> dict[str, str]:
         """The environment variables that make :meth:`from_environment` return these ports."""
@@ -77,6 +70,17 @@ class Ports:
 def variable(name: str) -> str:
     """The environment variable of a port: ``kafka`` → ``ECOMMERCE_PORT_KAFKA``."""
     return f"ECOMMERCE_PORT_{name.upper()}"
+
+
+def free(count: int) -> list[int]:
+    """So many ports that nobody holds, other ones at each call.
+
+    They lie below those that the kernel gives to outgoing connections (32768 on Linux), which could take one before its
+    server does.
+    """
+    first = random.randrange(_FREE.start, _FREE.stop)
+    candidates = [*range(first, _FREE.stop), *range(_FREE.start, first)]
+    return list(islice(filterfalse(in_use, candidates), count))
 
 
 def in_use(port: int) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from kubernetes import config, utils
 
 from contracts.errors import Failed
+from deploy.clusters import reservation
 from deploy.clusters.provider import Access, Report
 from deploy.tools import CONTOUR, MODULES, module_folder, tool
 from images.builder import image_name
@@ -38,6 +39,7 @@ class Kind:
         return "kind: KUBECONFIG is not set, and a Docker daemon can pull images"
 
     def up(self, report: Report) -> Access:
+        reservation.require()
         report(self.name, "starting", "")
         self.kubeconfig.parent.mkdir(parents=True, exist_ok=True)
         if CLUSTER not in self._run("get", "clusters").split():
@@ -56,6 +58,7 @@ class Kind:
         return Access(self.kubeconfig, f"http://127.0.0.1:{INGRESS_PORT}")
 
     def load(self, names: Sequence[str], report: Report) -> None:
+        reservation.require()
         for name in names:
             report(name, "loading", "")
             self._run("load", "docker-image", image_name(name), "--name", CLUSTER)
@@ -67,6 +70,7 @@ class Kind:
         utils.create_from_yaml(config.new_client_from_config(str(self.kubeconfig)), str(manifest))
 
     def down(self) -> None:
+        reservation.require()
         self._run("delete", "cluster", "--name", CLUSTER)
 
     def _run(self, *arguments: str, given: str | None = None) -> str:

@@ -41,7 +41,10 @@ class Provider(Protocol):
         """One line: which provider, and why."""
 
     def up(self, report: Report) -> Access:
-        """Starts the cluster unless it runs, and waits until its node is Ready. Raises :class:`PlatformError`."""
+        """Starts the cluster unless it runs, and waits until its node is Ready.
+
+        Raises :class:`PlatformError`, as :meth:`load` and :meth:`down` do where tests have it (see ``reservation``).
+        """
 
     def access(self) -> Access | None:
         """How to reach it; None while it does not run."""

@@ -1,13 +1,12 @@
 """What an ingest task does with the records of its Kafka partition: Parquet staged by hour, dead letters sent."""
 
 import io
-import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any
 from uuid import uuid4
 
 import msgspec
@@ -21,6 +20,7 @@ from clients import kafka
 from contracts import paths
 from contracts.events import BY_TOPIC, epoch_ms, from_epoch_ms
 from contracts.hive import RAW, arrow_schema
+from contracts.paths import LandedBatch
 from contracts.settings import Settings
 from contracts.topics import DEAD_LETTERS, MAX_DEAD_LETTER_BYTES, MAX_MESSAGE_BYTES
 from jobs.streaming import window as windows
@@ -173,7 +173,7 @@ class _Partition:
     def _write_hour(self, rows: pa.Table, hour: int) -> LandedFile:
         """Stages the rows of an hour (counted since 1970)."""
         folder = paths.hour_folder(self._stream, from_epoch_ms(hour * HOUR_MS))
-        name = f"part-{self._number:05d}-{self._start}-{self._end - 1}-{self._landing.sequence}.parquet"
+        name = paths.landed_file(LandedBatch(self._number, self._start or 0, self._end - 1, self._landing.sequence))
         staged = f"{self._landing.staging}/{self._name.replace('/', '-')}-{hour}-{uuid4().hex}.parquet"
         files.write(self._hdfs, staged, parquet(rows))
         return LandedFile(staged, f"{folder}/{name}", rows.num_rows)
@@ -193,14 +193,10 @@ def parquet(table: pa.Table) -> bytes:
     return sink.getvalue()
 
 
-LANDED: Final = re.compile(r"part-(?P<partition>\d+)-(?P<first>\d+)-(?P<last>\d+)(-(?P<commit>\d+))?\.parquet")
-"""The name of a landed file: its Kafka partition, the offsets of the batch there, and the commit (not in 0.1.0)."""
-
-
 def _last_offset(path: str) -> int:
-    match = LANDED.fullmatch(path.rpartition("/")[2])
-    assert match, f"{path} is not named as a landed file"
-    return int(match["last"])
+    landed = paths.landed_batch(path)
+    assert landed, f"{path} is not named as a landed file"
+    return landed.last
 
 
 class DeadLetters:

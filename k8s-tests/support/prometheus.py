@@ -149,7 +149,7 @@ def serving(folder: Path, configuration: dict[str, Any], *flags: str) -> Iterato
     (folder / "prometheus.yaml").write_text(yaml.safe_dump(configuration))
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
-    command = [tool("prometheus"), f"--config.file={folder}/prometheus.yaml", f"--storage.tsdb.path={folder}/data"]
+    command = [str(tool("prometheus")), f"--config.file={folder}/prometheus.yaml", f"--storage.tsdb.path={folder}/data"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([*command, f"--web.listen-address={address}", *flags], stderr=log)
         try:

@@ -1,21 +1,27 @@
-"""How the settings of Kafka are said to each library, and what each client may do."""
+"""How the settings of Kafka are said to each library, what a broker's refusal becomes, what each client may do."""
 
 import json
-from dataclasses import asdict
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+import trustme
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from clients import kafka
 from contracts.acls import CLIENTS
-from contracts.errors import Mistake
-from contracts.events import STREAMS
+from contracts.errors import Mistake, NotFound, Refused, Unreachable
+from contracts.events import CLICKS, STREAMS
 from contracts.settings import Settings
 from contracts.topics import ALERTS, DEAD_LETTERS, TOPICS
-from jobs import acls
+from jobs import acls, prepare
+from tests.conftest import ROOT
+from tests.support.secured_kafka import PASSWORD, credentials, secured_kafka
 
-PASSWORD = "no-one-guesses-this"  # noqa: S105
 BROKERS = "one:9092,two:9092"
 
 
@@ -67,7 +73,7 @@ def test_neither_settings_nor_spark_are_told_the_password(by_password: Settings)
 
 
 def test_librdkafka_knows_every_option(by_password: Settings, tmp_path: Path) -> None:
-    with pytest.raises(Exception, match=r"ssl\.ca.location failed"):
+    with pytest.raises(KafkaException, match=r"ssl\.ca.location failed"):
         AdminClient(kafka.confluent(by_password))
 
 
@@ -94,3 +100,89 @@ def test_rights_are_those_of_the_user_and_of_named_topics() -> None:
         assert {acl.principal for acl in found} == {f"User:lambda-kafka-{client.name}"}
         assert len(found) == len(TOPICS) + len(client.reads) + len(client.writes)
         assert {acl.resource_pattern.resource_name for acl in found} == {topic.name for topic in TOPICS}
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory, authority: trustme.CA) -> Iterator[Settings]:
+    """The settings that log in at a broker which asks for a password, with a topic on it."""
+    with secured_kafka(tmp_path_factory.mktemp("kafka"), authority) as settings:
+        prepare.create_topics(settings, [CLICKS.topic])
+        yield settings
+
+
+def list_topics(settings: Settings) -> set[str]:
+    with kafka.consumer(settings) as consumer:
+        return set(consumer.topics())
+
+
+def send(settings: Settings) -> None:
+    kafka.send_all(settings, CLICKS.topic, [("key", b"value", {})])
+
+
+CALLS: dict[str, Callable[[Settings], object]] = {
+    "answers": kafka.answers,
+    "topic_ids": lambda settings: kafka.topic_ids(settings, [CLICKS.topic]),
+    "send_all": send,
+    "admin": prepare.missing_topics,
+    "consumer": list_topics,
+}
+
+
+def test_a_right_password_is_let_in(known: Settings) -> None:
+    send(known)
+    assert set(kafka.topic_ids(known, [CLICKS.topic])) == list_topics(known) == {CLICKS.topic}
+    assert CLICKS.topic not in prepare.missing_topics(known)
+
+
+@pytest.mark.timeout(30)  # retried, it would take a minute at least
+@pytest.mark.parametrize("call", CALLS)
+def test_a_wrong_password_is_refused_and_not_retried(
+    known: Settings, authority: trustme.CA, tmp_path: Path, call: str
+) -> None:
+    wrong = replace(known, kafka_credentials=credentials(tmp_path / "wrong", authority, "a guess"))
+    with pytest.raises(Refused, match=r"refused the user shop: .*invalid credentials"):
+        CALLS[call](wrong)
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("call", CALLS)
+def test_a_broker_with_another_certificate_is_refused(known: Settings, tmp_path: Path, call: str) -> None:
+    deceived = replace(known, kafka_credentials=credentials(tmp_path / "other", trustme.CA(), PASSWORD))
+    with pytest.raises(Refused, match="certificate verify failed"):
+        CALLS[call](deceived)
+
+
+def test_a_job_with_a_wrong_password_ends_at_once(known: Settings, authority: trustme.CA, tmp_path: Path) -> None:
+    wrong = replace(known, kafka_credentials=credentials(tmp_path / "wrong", authority, "a guess"))
+    done = subprocess.run(
+        [sys.executable, "-m", "jobs.prepare", "topics", "--timeout=600"],
+        cwd=ROOT,
+        env=wrong.as_environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "error: Kafka at 127.0.0.1" in done.stderr
+    assert "refused the user shop" in done.stderr
+
+
+def test_a_missing_topic_is_named(known: Settings) -> None:
+    with pytest.raises(NotFound, match="has no topic nowhere"):
+        kafka.topic_ids(known, [CLICKS.topic, "nowhere"])
+
+
+def test_a_record_too_large_for_the_topic_is_refused(known: Settings) -> None:
+    large: list[kafka.Record] = [("key", bytes(20_000_000), {})]
+    with pytest.raises(Refused, match="Message size too large"):
+        kafka.send_all(known, CLICKS.topic, large, **{"message.max.bytes": 30_000_000})
+
+
+def test_a_broker_that_is_not_there_is_unreachable(known: Settings) -> None:
+    with pytest.raises(Unreachable, match=r"Kafka at 127\.0\.0\.1:1 cannot be reached"):
+        kafka.answers(replace(known, kafka_bootstrap="127.0.0.1:1"))

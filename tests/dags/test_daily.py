@@ -119,9 +119,14 @@ def test_pods_are_tried_again_with_growing_delays(pods: "DAG") -> None:
         assert task.execution_timeout
 
 
+def task_of(dag: "DAG", task_id: str) -> Any:
+    """A task as the operator that it is, of which the DAG's type says nothing."""
+    return dag.get_task(task_id)
+
+
 def test_both_runtimes_run_the_same_modules_with_the_same_arguments(pods: "DAG", processes: "DAG") -> None:
     for task_id in GRAPH:
-        pod, process = pods.get_task(task_id), processes.get_task(task_id)
+        pod, process = task_of(pods, task_id), task_of(processes, task_id)
         assert process.command == [sys.executable, *pod.arguments]
         assert pod.cmds == ["python"]
         assert pod.arguments[:4] == ["-m", f"jobs.batch.tasks.{task_id}", "--date", "{{ day(params, dag_run) }}"]
@@ -139,8 +144,8 @@ def in_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("in_cluster")
 def test_pods_pass_the_restricted_pod_security_standard(pods: "DAG") -> None:
-    for task in pods.tasks:
-        spec = task.build_pod_request_obj().spec
+    for task_id in GRAPH:
+        spec = task_of(pods, task_id).build_pod_request_obj().spec
         assert spec.security_context.run_as_non_root is True
         assert spec.security_context.seccomp_profile.type == "RuntimeDefault"
         assert not spec.host_network
@@ -156,7 +161,8 @@ def test_pods_pass_the_restricted_pod_security_standard(pods: "DAG") -> None:
 
 @pytest.mark.usefixtures("in_cluster")
 def test_pods_take_their_place_and_settings_from_the_environment(pods: "DAG") -> None:
-    for task in pods.tasks:
+    for task_id in GRAPH:
+        task = task_of(pods, task_id)
         pod = task.build_pod_request_obj()
         [container] = pod.spec.containers
         assert pod.metadata.namespace == "shop"
@@ -198,15 +204,16 @@ def test_the_day_of_a_run(
     interval_start: datetime | None,
     expected: str,
 ) -> None:
-    task = processes.get_task("revenue")
+    assert processes.user_defined_macros
     run = SimpleNamespace(logical_date=logical_date, data_interval_start=interval_start)
     context: Any = {"params": {"date": parameter}, "dag_run": run, **processes.user_defined_macros}
-    task = task.prepare_for_execution()
+    task = task_of(processes, "revenue").prepare_for_execution()
     task.render_template_fields(context)
     assert task.command[-2:] == ["--date", expected]
 
 
 def test_a_run_without_any_date_fails_clearly(processes: "DAG") -> None:
+    assert processes.user_defined_macros
     day = processes.user_defined_macros["day"]
     with pytest.raises(
         ValueError, match=r"no logical date; trigger it with one, or with the parameter date=YYYY-MM-DD"

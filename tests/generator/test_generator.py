@@ -23,10 +23,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from contracts.catalog import CATEGORIES, PRODUCT_CATEGORY
+from contracts.catalog import CATALOG_SIZE, CATEGORIES, PRODUCT_CATEGORY
 from contracts.errors import PlatformError
 from contracts.events import BY_TOPIC, CLICKS, INVENTORY, PURCHASES, STREAMS, Stream, decoder
-from generator import arrivals, stock, walk
+from generator import arrivals, walk
 from generator.catalogue import TRADE, Catalogue
 from generator.cli import main
 from generator.config import DAY_MS, MINUTE_MS, Config, FlashSale, Imperfections, Share, rng_for
@@ -167,7 +167,10 @@ def test_the_funnel_drops_off_as_stated(sessions: dict[str, list[Any]]) -> None:
     home = np.average(
         [walk.CHANCES[walk.HOME], walk.CHANCES[walk.HOME_RETURNING]], axis=0, weights=[1 - returning, returning]
     )
-    expected = {("home", None, "category"): home[0], ("home", None, "product"): home[1]}
+    expected: dict[tuple[str, str | None, str], float] = {
+        ("home", None, "category"): home[0],
+        ("home", None, "product"): home[1],
+    }
     for name, trade in TRADE.items():
         expected |= {
             ("product", name, "category"): walk.PRODUCT_TO_CATEGORY,
@@ -256,18 +259,18 @@ def test_each_purchase_is_a_sale_of_stock(account: Account) -> None:
 
 def test_stock_never_sells_what_it_has_not() -> None:
     """Two shelves of one product with demand far below the sales."""
-    demand = np.zeros(2 * stock.CATALOG_SIZE)
+    demand = np.zeros(2 * CATALOG_SIZE)
     shelves = Stock(rng_for("empty"), demand, 0, 0, 0, 0.0)
     sales = np.zeros(100, dtype=walk.PURCHASE_ROW)
     sales["time"], sales["quantity"] = np.arange(1, 101), 3
     changes, sold = shelves.play(sales, np.zeros(100, dtype=int), 0, 1000)
     assert changes["level"].min() >= 0
     assert shelves.lost_sales == np.count_nonzero(~sold) > 0
-    assert set(changes["pair"]) == {0, stock.CATALOG_SIZE}, "the other warehouse is asked before a sale is lost"
+    assert set(changes["pair"]) == {0, CATALOG_SIZE}, "the other warehouse is asked before a sale is lost"
 
 
 def test_changes_of_a_shelf_in_one_millisecond_are_told_apart() -> None:
-    shelves = Stock(rng_for("busy"), np.full(2 * stock.CATALOG_SIZE, 100.0), 0, 0, 0, 0.0)
+    shelves = Stock(rng_for("busy"), np.full(2 * CATALOG_SIZE, 100.0), 0, 0, 0, 0.0)
     sales = np.zeros(5, dtype=walk.PURCHASE_ROW)
     sales["time"], sales["quantity"] = 1_000, 1
     changes, _ = shelves.play(sales, np.zeros(5, dtype=int), 0, 2_000)

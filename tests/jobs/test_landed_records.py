@@ -9,6 +9,7 @@ import msgspec
 import pyarrow as pa
 import pytest
 
+from clients import hdfs as files
 from contracts.errors import BrokenPromise
 from contracts.events import CLICKS, INVENTORY, PURCHASES, WATERMARK, Stream
 from contracts.hive import RAW, arrow_schema
@@ -50,7 +51,7 @@ def test_records_are_those_that_the_speed_job_reads(
     shuffled = drawn.sample(read.records, len(read.records))
     halves = {"/a": shuffled[:150], "/b": shuffled[150:]}
     stored = {path: parquet(rows(stream, half)) for path, half in halves.items()}
-    monkeypatch.setattr(rebuild.files, "read", lambda _, path: stored[path])
+    monkeypatch.setattr(files, "read", lambda _, path: stored[path])
     monkeypatch.setattr(rebuild, "CHUNK_ROWS", 64)
     landed = [Landed(100, 399, path) for path in stored]
     found: Records = []
@@ -77,6 +78,6 @@ def test_files_of_a_batch_are_read_together_and_in_order(monkeypatch: pytest.Mon
 def test_an_offset_landed_twice_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     batch = judging.records([samples.encode(samples.click())], datetime.now(UTC))
     read = read_kafka(CLICKS.topic, [batch], WATERMARK, 0, None)
-    monkeypatch.setattr(rebuild.files, "read", lambda *_: parquet(rows(CLICKS, read.records)))
+    monkeypatch.setattr(files, "read", lambda *_: parquet(rows(CLICKS, read.records)))
     with pytest.raises(BrokenPromise, match="an offset is landed twice in the 2 files from /a on"):
         list(rebuild.chunks(None, [Landed(0, 5, "/a"), Landed(0, 9, "/b")], 0))  # type: ignore[arg-type]

@@ -3,16 +3,14 @@
 import sys
 from pathlib import Path
 
+from deploy.clusters.node.forwarded import Forwarded
 from deploy.clusters.node.identity import API_PORT, NODE
 from deploy.clusters.node.network import ADDRESS, NAMESPACE, PODS, SERVICES, inside
 from deploy.clusters.node.packages import envoy
 from deploy.tools import folder, tool
 
-API_FORWARDED = 16443
-INGRESS_FORWARDED = 8080
 
-
-def commands(state: Path) -> dict[str, list[str]]:
+def commands(state: Path, forwarded: Forwarded) -> dict[str, list[str]]:
     """The programs by name, in the order of their start. Only the forwarder begins outside the namespace."""
     pki, conf = state / "pki", state / "conf"
     kubernetes = folder("kubernetes")
@@ -129,7 +127,7 @@ def commands(state: Path) -> dict[str, list[str]]:
         "-m",
         "deploy.clusters.node.forward",
         f"/run/netns/{NAMESPACE}",
-        f"{API_FORWARDED}={ADDRESS}:{API_PORT}",
-        f"{INGRESS_FORWARDED}={ADDRESS}:80",
+        f"{forwarded.api}={ADDRESS}:{API_PORT}",
+        f"{forwarded.ingress}={ADDRESS}:80",
     ]
     return {**{name: inside(*command) for name, command in programs.items()}, "forward": forward}

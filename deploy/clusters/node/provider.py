@@ -13,14 +13,16 @@ from kubernetes import client, config, utils
 
 from clients import retry
 from contracts.errors import Failed, Mistake, NotReady
+from deploy.clusters import reservation
 from deploy.clusters.node import containers, files, identity, network, packages
-from deploy.clusters.node.programs import API_FORWARDED, INGRESS_FORWARDED, commands
+from deploy.clusters.node.forwarded import Forwarded
+from deploy.clusters.node.programs import commands
 from deploy.clusters.provider import Access, Report
 from deploy.tools import folder, tool
 from images.builder import image_name, local_name
 from images.tools import Buildah, layout_ref
 from local.install import cache
-from local.ports import Ports, in_use
+from local.ports import Ports
 from local.site import ROOT, Site
 from local.supervision import Program, Supervisor
 
@@ -53,20 +55,22 @@ class Node:
         if not self._supervisor.running():
             return None
         programs = (folder("kubernetes"), folder("helm"))
-        return Access(self.kubeconfig, f"http://127.0.0.1:{INGRESS_FORWARDED}", programs)
+        return Access(self.kubeconfig, f"http://127.0.0.1:{Forwarded.of(self._state).ingress}", programs)
 
     def up(self, report: Report) -> Access:
         """As :class:`deploy.clusters.provider.Provider` says. Minutes the first time (Go builds), then seconds."""
+        reservation.require()
         if access := self.access():
             report("node", "ready", "")
             return access
         if os.geteuid():
             raise Mistake("the node of packages needs root: it makes a network namespace and runs containers")
-        for port in (API_FORWARDED, INGRESS_FORWARDED):
-            if in_use(port):
-                raise Mistake(f"port {port} on 127.0.0.1 is in use; the node forwards it, free it first")
         self._install(report)
         self.down()
+        if network.exists():
+            raise Mistake(
+                f"a node of another cache runs on this machine (network namespace {network.NAMESPACE}); end it there"
+            )
         report("node", "starting", "")
         try:
             self._start(report)
@@ -81,6 +85,7 @@ class Node:
 
     def load(self, names: Sequence[str], report: Report) -> None:
         """As :class:`deploy.clusters.provider.Provider` says; only layers that containerd lacks are sent to it."""
+        reservation.require()
         layout = Buildah().layout
         for name in names:
             ref, image = layout_ref(local_name(name)), image_name(name)
@@ -91,6 +96,9 @@ class Node:
 
     def down(self) -> None:
         """Ends all of it: pods, programs, mounts, the namespace. What a crash left is ended as well."""
+        reservation.require()
+        if not self.kubeconfig.parent.exists():  # nothing was started from this cache; another's node may run
+            return
         if self._supervisor.running():
             self._supervisor.stop("kubelet")
             containers.remove_all(self._state)
@@ -117,11 +125,13 @@ class Node:
     def _start(self, report: Report) -> None:
         for name in ("run", "pki", "conf", "volumes"):
             (self._state / name).mkdir(parents=True, exist_ok=True)
-        identity.create(self._state / "pki", f"127.0.0.1:{API_FORWARDED}")
+        forwarded = Forwarded.choose()
+        forwarded.keep(self._state)
+        identity.create(self._state / "pki", f"127.0.0.1:{forwarded.api}")
         files.write(self._state)
         self._bootstrap_envoy()
         network.create()
-        programs = commands(self._state)
+        programs = commands(self._state, forwarded)
         self._supervisor.start([self._program(name, command) for name, command in programs.items()])
         self._supervisor.launch("containerd")
         self._until("containerd", lambda: containers.ctr(self._state, "version"))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from clients.engine import Spark
+from clients.engine import Engine, Spark
 from contracts.errors import NotFound
 from contracts.hive import DATABASE, MARTS, RAW
 from jobs.batch.marts import fill
@@ -17,8 +17,10 @@ from jobs.batch.tasks.repair_partitions import repair_partitions
 from jobs.prepare import create_tables
 from tests.support.batch_data import DAY, NEXT_DAY, Landed, shop_days
 
-ALL = ("revenue_daily", "revenue_hourly", "revenue_minutely", "conversion_funnel")
-ALL += ("category_affinity", "product_affinity", "stock_daily")
+ALL = (
+    *("revenue_daily", "revenue_hourly", "revenue_minutely", "conversion_funnel"),
+    *("category_affinity", "product_affinity", "stock_daily"),
+)
 LATE_DAY = "2026-11-23"
 Rows = list[tuple[Any, ...]]
 
@@ -26,7 +28,7 @@ Rows = list[tuple[Any, ...]]
 class LocalSql:
     """:class:`clients.sql.Sql` on a Spark session without Hive."""
 
-    engine = Spark()
+    engine: Engine = Spark()
 
     def __init__(self, spark: SparkSession) -> None:
         self._spark = spark

@@ -35,7 +35,7 @@ def revenue(stack: Settings, minute: str) -> tuple[Decimal, int]:
 def snapshot(stack: Settings) -> dict[str, list[Any]]:
     """All that the speed layer shows, less where it stands."""
     shown = [table for table in tables.HBASE_TABLES if table.name != tables.SPEED_PROGRESS.name]
-    return {t.name: hbase.attempt(stack, lambda c, t=t: list(c.table(t.name).scan())) for t in shown}
+    return {table.name: hbase.scan(stack, table) for table in shown}
 
 
 def buy(user: str, moment: datetime, **changes: Any) -> tuple[dict[str, Any], tuple[str, bytes]]:
