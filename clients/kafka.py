@@ -8,7 +8,7 @@ and keys stay in files: no setting holds one, so that none is in a ConfigMap, a 
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +32,8 @@ DELIVERY_SECONDS: Final = 60
 """For a record of a :class:`Sender` to be acknowledged, tries included."""
 QUEUE_KBYTES: Final = 64 * 1024
 """Of a :class:`Sender`'s records under way."""
+BY_KEY: Final = -1
+"""A partition for librdkafka to choose."""
 REFUSALS: Final = frozenset(
     getattr(confluent_kafka.KafkaError, name)
     for name in (
@@ -129,6 +131,22 @@ def consumer(settings: Settings, **options: Any) -> Iterator[KafkaConsumer]:
         yield client
 
 
+def read(settings: Settings, starts: Mapping[str, int]) -> Iterator[Any]:
+    """The records of partitions (``topic/number``) from these offsets on to the ends they have now.
+
+    From where a partition begins, if that is later. As kafka-python gives them; raises as :func:`typed`.
+    """
+    with consumer(settings, auto_offset_reset="earliest", enable_auto_commit=False) as client:
+        places = {place: kafka.TopicPartition(*_place(place)) for place in starts}
+        client.assign(list(places.values()))
+        begins, ends = client.beginning_offsets(list(places.values())), client.end_offsets(list(places.values()))
+        for name, place in places.items():
+            client.seek(place, min(max(starts[name], begins[place]), ends[place]))
+        while any(client.position(place) < ends[place] for place in ends):
+            for records in client.poll(timeout_ms=1000).values():
+                yield from records
+
+
 @contextmanager
 def typed(settings: Settings) -> Iterator[None]:
     """The errors of both libraries in the terms of ``contracts.errors``: unreachable, or refused with the reason."""
@@ -216,13 +234,21 @@ class Sender:
                 }
             )
 
-    def send(self, key: str, value: bytes | None, headers: dict[str, str | bytes | None]) -> None:
-        """Takes a record, and waits while too many are under way."""
+    def send(
+        self,
+        key: str | bytes | None,
+        value: bytes | None,
+        headers: dict[str, str | bytes | None],
+        partition: int = BY_KEY,
+    ) -> None:
+        """Takes a record, for the partition that its key says if for none; waits while too many are under way."""
         with typed(self._settings):
             while True:
                 self._raise_failure()
                 try:
-                    self._producer.produce(self._topic, value, key, headers=headers, on_delivery=self._delivered)
+                    self._producer.produce(
+                        self._topic, value, key, partition, headers=headers, on_delivery=self._delivered
+                    )
                     break
                 except BufferError:  # the queue is full until some are acknowledged
                     self._producer.poll(0.1)
@@ -271,6 +297,11 @@ def _who(settings: Settings) -> str:
 
 def _quiet() -> None:
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it logs every try
+
+
+def _place(place: str) -> tuple[str, int]:
+    topic, _, number = place.rpartition("/")
+    return topic, int(number)
 
 
 def _file(settings: Settings, name: str) -> str:

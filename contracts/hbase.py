@@ -30,6 +30,10 @@ class Progress(msgspec.Struct):
     topic_id: str = ""
 
 
+REBUILDING: Final = "rebuilding"
+"""The ``topic_id`` of progress while HBase is made anew from the landed files; the speed job does not go on from it."""
+
+
 class Revenue(msgspec.Struct, omit_defaults=True):
     """On-time revenue of a minute (EUR) and how many purchases it is made of."""
 

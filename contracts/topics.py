@@ -31,6 +31,8 @@ def _topic(name: str, partitions: int, **config: str) -> Topic:
 
 ALERTS: Final = "ecommerce-alerts"
 DEAD_LETTERS: Final = "ecommerce-dead-letters"
+REPLAY_OF: Final = "replay-of"
+"""A header of a record that was a dead letter: the letter's key."""
 MAX_DEAD_LETTER_BYTES: Final = MAX_MESSAGE_BYTES + 64 * 1024
 """Of the dead letters' topic: room for the largest record with its reason."""
 

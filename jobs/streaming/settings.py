@@ -5,16 +5,18 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from pyspark.sql import DataFrame, SparkSession
 
 from clients import kafka
 from contracts import paths
 from contracts.command import options
 from contracts.events import WATERMARK
 from contracts.settings import PREFIX, Settings, setting
+
+if TYPE_CHECKING:  # the settings are read where there is no Spark as well
+    from pyspark.sql import DataFrame, SparkSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +44,19 @@ class StreamingSettings:
         return timedelta(seconds=self.watermark)
 
 
-def streaming_options(job: str, **defaults: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The flags of a streaming job, each with an environment variable ``ECOMMERCE_<JOB>_<NAME>``."""
+def streaming_options(
+    job: str, names: tuple[str, ...] = (), **defaults: Any
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The flags of a streaming job (``names``, or all), each with a variable ``ECOMMERCE_<JOB>_<NAME>``."""
     checkpoint = f"{paths.CHECKPOINTS}/{job}"
-    return options(StreamingSettings, "streaming", prefix=f"{PREFIX}{job.upper()}_", checkpoint=checkpoint, **defaults)
+    prefix = f"{PREFIX}{job.upper()}_"
+    return options(StreamingSettings, "streaming", names, prefix, checkpoint=checkpoint, **defaults)
 
 
-def spark_session(app_name: str, settings: Settings) -> SparkSession:
+def spark_session(app_name: str, settings: Settings) -> "SparkSession":
     """The session: ``--master``, jars and sizes come from spark-submit, spark-defaults or ``PYSPARK_SUBMIT_ARGS``."""
+    from pyspark.sql import SparkSession
+
     os.environ.setdefault("HADOOP_USER_NAME", settings.hdfs_user)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     session = (
@@ -75,7 +82,9 @@ def spark_session(app_name: str, settings: Settings) -> SparkSession:
     return session
 
 
-def kafka_stream(spark: SparkSession, settings: Settings, topics: list[str], begin: str, max_offsets: int) -> DataFrame:
+def kafka_stream(
+    spark: "SparkSession", settings: Settings, topics: list[str], begin: str, max_offsets: int
+) -> "DataFrame":
     """The topics' records as ``topic, partition, offset, timestamp, key, value``; a Kafka partition is one task.
 
     ``begin``: Spark's ``startingOffsets``. ``failOnDataLoss`` stays on: records that retention takes before they are

@@ -5,13 +5,15 @@ is the offset up to which the value counts: *the cell at version v holds what th
 amount to*. A task reads the values as of its first offset, adds its records and writes version ``end``. Written again,
 it is the same cell with the same value; a slower twin writes an older version, which hides nothing; records below the
 partition's progress are skipped. So a replay changes nothing, and no state is held in memory between batches.
+
+:func:`count` does it for records from wherever: Kafka here, the landed files in ``jobs.rebuild``.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import happybase
 import msgspec
@@ -44,6 +46,21 @@ class Summary(msgspec.Struct):
 
 Value = TypeVar("Value", Revenue, Stock, Visit, Spending)
 Records = list[tuple[int, Event, bool]]
+"""Offset, event, and whether it is late; in offset order."""
+Announce = Callable[[Iterable[kafka.Record]], None]
+"""What is done with alerts not raised before: key, value and headers for the alerts topic."""
+
+
+class Read(NamedTuple):
+    """Events of a partition, the offset after the last record, and the newest event time so far (ms since 1970 UTC)."""
+
+    records: Records
+    end: int
+    newest_ms: int | None
+
+
+Source = Callable[[int, int | None], Read]
+"""Reads a partition from an offset on, given the newest event time before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +77,41 @@ class Views:
             for key, records in by_partition(batch):
                 found.setdefault(key, []).append(records)
         for key, parts in found.items():
-            summary = hbase.attempt(self.settings, partial(self._update, key, parts))
+            first = parts[0]["offset"][0].as_py()
+            topic = key.rpartition("/")[0]
+            source = partial(read_kafka, topic, parts, self.delay)
+            announce = partial(kafka.send_all, self.settings, ALERTS)
+            work = partial(count, key, self.topic_ids[topic], first, source, announce)
+            summary = hbase.attempt(self.settings, work)
             yield pa.record_batch([[msgspec.json.encode(summary)]], schema=SUMMARY)
 
-    def _update(self, key: str, parts: list[pa.RecordBatch], connection: happybase.Connection) -> Summary:
-        topic, _, number = key.rpartition("/")
-        first = parts[0]["offset"][0].as_py()
-        partition = Partition(connection, topic, self.topic_ids[topic], int(number), first)
-        records = partition.read(parts, self.delay)
-        summary = Summary(key, partition.end, len(records), sum(late for *_, late in records))
-        if records:
-            UPDATES[topic](self.settings, partition, records, summary)
-        partition.finish()
-        return summary
+
+def read_kafka(topic: str, parts: list[pa.RecordBatch], delay: timedelta, start: int, newest_ms: int | None) -> Read:
+    """The events among Kafka's records (see ``records.py``) from ``start`` on."""
+    reader = Reader(topic, None if newest_ms is None else from_epoch_ms(newest_ms), delay)
+    records: Records = []
+    end = start
+    for part in parts:
+        rows = part.filter(pc.greater_equal(part["offset"], start))
+        records += [read for read in reader.read(rows) if not isinstance(read, Rejected)]
+        if rows.num_rows:
+            end = rows["offset"][-1].as_py() + 1
+    return Read(records, end, None if reader.newest is None else epoch_ms(reader.newest))
+
+
+def count(
+    key: str, topic_id: str, first: int, source: Source, announce: Announce, connection: happybase.Connection
+) -> Summary:
+    """Brings HBase up to the end of what ``source`` reads of a Kafka partition (``topic/number``) from ``first`` on."""
+    topic, _, number = key.rpartition("/")
+    partition = Partition(connection, topic, topic_id, int(number), first)
+    read = source(partition.start, partition.newest_ms)
+    partition.end = read.end
+    summary = Summary(key, read.end, len(read.records), sum(late for *_, late in read.records))
+    if read.records:
+        UPDATES[topic](partition, read.records, summary, announce)
+    partition.finish(read.newest_ms)
+    return summary
 
 
 class Partition:
@@ -84,6 +123,11 @@ class Partition:
         self._column = tables.partition_column(tables.VALUE_FAMILY, number)
         # At start the newest progress there is; records below it are counted already.
         progress = self._read_progress(None)
+        if progress.topic_id == tables.REBUILDING != topic_id:
+            raise BrokenPromise(
+                "HBase is being made anew from the landed files, or that broke off: wait for it, or run "
+                "python -m jobs.rebuild again"
+            )
         if progress.topic_id not in ("", topic_id):
             raise BrokenPromise(
                 f"topic {topic} is not the one that was counted so far: it was created anew, its offsets "
@@ -92,26 +136,12 @@ class Partition:
         self.start = max(first, progress.end)
         self._before = self._read_progress(self.start)
         self.end = self.start
-        self._newest_ms = self._before.newest_ms
+        self.newest_ms = self._before.newest_ms
 
     def _read_progress(self, version: int | None) -> Progress:
         arguments: dict[str, Any] = {} if version is None else {"timestamp": version + 1}
         row = self._progress.row(self.topic.encode(), columns=[self._column], **arguments)
         return msgspec.json.decode(row[self._column], type=Progress) if row else Progress()
-
-    def read(self, parts: list[pa.RecordBatch], delay: timedelta) -> Records:
-        """The partition's events not yet counted, with their offsets and whether they are late."""
-        newest_ms = self._before.newest_ms
-        newest = None if newest_ms is None else from_epoch_ms(newest_ms)
-        reader = Reader(self.topic, newest, delay)
-        records: Records = []
-        for part in parts:
-            rows = part.filter(pc.greater_equal(part["offset"], self.start))
-            records += [read for read in reader.read(rows) if not isinstance(read, Rejected)]
-            if rows.num_rows:
-                self.end = rows["offset"][-1].as_py() + 1
-        self._newest_ms = None if reader.newest is None else epoch_ms(reader.newest)
-        return records
 
     def update(
         self,
@@ -141,10 +171,10 @@ class Partition:
             batch.put(key, row)
         batch.send()
 
-    def finish(self) -> None:
+    def finish(self, newest_ms: int | None) -> None:
         """States that the partition is counted up to ``end``. Written last: until then a replay starts over."""
         if self.end > self._before.end:
-            progress = msgspec.json.encode(Progress(self.end, self._newest_ms, self.topic_id))
+            progress = msgspec.json.encode(Progress(self.end, newest_ms, self.topic_id))
             self.put(tables.SPEED_PROGRESS, {self.topic.encode(): {self._column: progress}})
 
 
@@ -171,7 +201,7 @@ def _collect(into: dict[bytes, Value], key: bytes, value: Value, merge: Callable
     into[key] = merge(into[key], value) if key in into else value
 
 
-def update_clicks(settings: Settings, partition: Partition, records: Records, summary: Summary) -> None:
+def update_clicks(partition: Partition, records: Records, summary: Summary, announce: Announce) -> None:
     visits: dict[bytes, Visit] = {}
     for _, click, _ in records:
         assert isinstance(click, Click)
@@ -180,7 +210,7 @@ def update_clicks(settings: Settings, partition: Partition, records: Records, su
     partition.update(tables.USER_PROFILES, tables.VISIT_FAMILY, Visit, visits, _add_visit)
 
 
-def update_purchases(settings: Settings, partition: Partition, records: Records, summary: Summary) -> None:
+def update_purchases(partition: Partition, records: Records, summary: Summary, announce: Announce) -> None:
     """Counts each purchase once: late ones apart, on-time ones in their minute, both in the user's total."""
     fresh = _unseen(partition, records)
     summary.duplicates = len(records) - len(fresh)
@@ -220,7 +250,7 @@ def _unseen(partition: Partition, records: Records) -> Records:
     return list(fresh.values())
 
 
-def update_inventory(settings: Settings, partition: Partition, records: Records, summary: Summary) -> None:
+def update_inventory(partition: Partition, records: Records, summary: Summary, announce: Announce) -> None:
     stock: dict[bytes, Stock] = {}
     alerts: dict[bytes, Alert] = {}
     for _, change, _ in records:
@@ -230,11 +260,11 @@ def update_inventory(settings: Settings, partition: Partition, records: Records,
         if change.is_critical():
             alerts[tables.alert_key(change.event_time, change.product_id, change.event_id)] = change.alert()
     partition.update(tables.STOCK, tables.VALUE_FAMILY, Stock, stock, _newest_stock)
-    summary.alerts = _raise_alerts(settings, partition, alerts)
+    summary.alerts = _raise_alerts(partition, alerts, announce)
 
 
-def _raise_alerts(settings: Settings, partition: Partition, alerts: dict[bytes, Alert]) -> int:
-    """Sends alerts not raised before to the alerts topic, then keeps them in HBase; returns how many were new.
+def _raise_alerts(partition: Partition, alerts: dict[bytes, Alert], announce: Announce) -> int:
+    """Announces alerts not raised before, then keeps them in HBase; returns how many were new.
 
     A crash between the two sends an alert again: its key, the row key, is the same, so that a reader can tell.
     """
@@ -242,7 +272,7 @@ def _raise_alerts(settings: Settings, partition: Partition, alerts: dict[bytes, 
     known = {key for key, _ in table.rows(list(alerts))}
     new = {key: msgspec.json.encode(alert) for key, alert in alerts.items() if key not in known}
     if new:
-        kafka.send_all(settings, ALERTS, ((key.decode(), value, {}) for key, value in new.items()))
+        announce((key.decode(), value, {}) for key, value in new.items())
         partition.put(tables.STOCK_ALERTS, {key: {tables.ALERT.column: value} for key, value in new.items()})
     return len(new)
 

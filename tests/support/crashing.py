@@ -8,6 +8,8 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
+from clients.kafka import Sender
+from jobs import progress
 from jobs.streaming.commits import Writer
 from jobs.streaming.views import Partition
 
@@ -57,6 +59,19 @@ def halfway_through_publishing() -> None:
     Writer.publish = dying  # type: ignore[method-assign]
 
 
+def halfway_through_rebuilding() -> None:
+    """Dies when half of the partitions are counted, and values of the next one."""
+    original, calls = Partition.finish, []
+
+    def dying(partition: Partition, newest_ms: int | None) -> None:
+        calls.append(partition)
+        if len(calls) > 4:
+            die()
+        original(partition, newest_ms)
+
+    Partition.finish = dying  # type: ignore[method-assign]
+
+
 POINTS: dict[str, Callable[[], None]] = {
     "staged-not-committed": lambda: in_a_batch("append", before=True),
     "committed-not-published": lambda: in_a_batch("append"),
@@ -64,4 +79,8 @@ POINTS: dict[str, Callable[[], None]] = {
     "published-not-checkpointed": lambda: in_a_batch("publish"),
     "counted-without-progress": lambda: setattr(Partition, "finish", die),
     "counted-with-progress": lambda: after(Partition, "finish"),
+    "rebuild-emptied": lambda: setattr(progress, "shown", die),
+    "rebuild-half": halfway_through_rebuilding,
+    "replay-written-not-sent": lambda: setattr(Sender, "send", die),
+    "replay-sent-not-settled": lambda: after(Sender, "close"),
 }

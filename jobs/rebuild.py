@@ -1,0 +1,316 @@
+"""HBase made anew from the landed Parquet, up to where ingest has landed; the speed job then goes on from there.
+
+The rows are counted by the speed job's own code (``views.py``), a Kafka partition at a time in offset order. What it
+needs beside the events follows from them: lateness from the event times in offset order, and where a partition stands
+from the commit log.
+
+While it runs, the progress of every partition names the topic :data:`contracts.hbase.REBUILDING`, from which the speed
+job refuses to go on. The same progress says how far a run that broke off had come: the next one goes on from there.
+"""
+
+import io
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+import click
+import happybase
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import structlog
+from hdfs import InsecureClient
+
+from clients import hbase, kafka
+from clients import hdfs as files
+from clients.hbase import HBASE_SETTINGS
+from clients.hdfs import HDFS_SETTINGS
+from contracts import hbase as tables
+from contracts import paths
+from contracts.command import run, with_settings
+from contracts.errors import BrokenPromise, Mistake, NotFound
+from contracts.events import BY_TOPIC, STREAMS, from_epoch_ms
+from contracts.hbase import HBASE_TABLES, REBUILDING, SPEED_PROGRESS, HBaseTable, Progress
+from contracts.paths import INGEST, SPEED
+from contracts.settings import Settings
+from jobs import prepare, progress
+from jobs.streaming.commits import Commit, CommitLog, PartitionState
+from jobs.streaming.records import Event
+from jobs.streaming.settings import StreamingSettings, streaming_options
+from jobs.streaming.views import Read, Records, count
+
+CHUNK_ROWS: Final = 50_000
+"""Rows counted at a time: what a value costs in HBase is shared by them all, and they are what is held in memory."""
+READERS: Final = 4
+"""Files read from HDFS at a time."""
+WATCH_SECONDS: Final = 10.0
+"""For which the speed layer must stand still: longer than a batch of it takes."""
+CLAIM_VERSION: Final = 2**62
+"""Of a cell that hides every other of its column; only ever in a table that is about to be dropped."""
+LINEAGE: Final = ("kafka_partition", "kafka_offset")
+log = structlog.get_logger()
+
+
+class Landed(NamedTuple):
+    """A landed file: the first and the last offset of its batch in its partition, by its name."""
+
+    first: int
+    last: int
+    path: str
+
+
+def landed_files(hdfs: InsecureClient, commit: Commit) -> dict[str, list[Landed]]:
+    """The files of each Kafka partition (``topic/number``) as of a commit, in offset order.
+
+    Raises :class:`BrokenPromise` for a file that ingest did not name.
+    """
+    found: dict[str, list[Landed]] = {key: [] for key in commit.partitions}
+    for stream in STREAMS:
+        for path in files.walk(hdfs, paths.stream_folder(stream.name)):
+            if files.hidden(path):
+                continue
+            name = re.fullmatch(r".*/part-(\d+)-(\d+)-(\d+)\.parquet", path)
+            if not name:
+                raise BrokenPromise(f"{path} does not tell its offsets by its name: it was not landed by ingest")
+            number, first, last = map(int, name.groups())
+            key = f"{stream.topic}/{number}"
+            if key in found and first < commit.partitions[key].end:
+                found[key].append(Landed(first, last, path))
+    return {key: sorted(landed) for key, landed in found.items()}
+
+
+def loads(landed: list[Landed]) -> Iterator[list[Landed]]:
+    """Sorted files by the load: :data:`CHUNK_ROWS` offsets or more, those of a batch (one an hour) together."""
+    load: list[Landed] = []
+    last = -1
+    for file in landed:
+        if load and file.first > last and last - load[0].first >= CHUNK_ROWS:
+            yield load
+            load = []
+        load.append(file)
+        last = max(last, file.last)
+    if load:
+        yield load
+
+
+def chunks(hdfs: InsecureClient, landed: list[Landed], start: int) -> Iterator[pa.Table]:
+    """The rows from offset ``start`` on, in offset order. Raises :class:`BrokenPromise` for one that is there twice."""
+    with ThreadPoolExecutor(READERS) as pool:
+        for load in loads([file for file in landed if file.last >= start]):
+            rows = pa.concat_tables(pool.map(partial(read, hdfs), (file.path for file in load)))
+            rows = rows.filter(pc.greater_equal(rows["kafka_offset"], start)).sort_by("kafka_offset")
+            if (np.diff(rows["kafka_offset"].to_numpy()) == 0).any():
+                raise BrokenPromise(
+                    f"an offset is landed twice in the {len(load)} files from {load[0].path} on; remove the wrong ones"
+                )
+            for index in range(0, rows.num_rows, CHUNK_ROWS):
+                yield rows.slice(index, CHUNK_ROWS)
+
+
+def read(hdfs: InsecureClient, path: str) -> pa.Table:
+    """A landed file, ``event_time`` as milliseconds since 1970 UTC."""
+    table = pq.read_table(io.BytesIO(files.read(hdfs, path)), coerce_int96_timestamp_unit="ms", partitioning=None)
+    times = table["event_time"].cast(pa.timestamp("ms", table["event_time"].type.tz)).cast(pa.int64())
+    return table.set_column(table.column_names.index("event_time"), "event_time", times)
+
+
+def read_landed(topic: str, rows: pa.Table, delay: timedelta, start: int, newest_ms: int | None) -> Read:
+    """The events of landed rows from ``start`` on, late ones told as ``records.Reader`` tells them in Kafka's."""
+    rows = rows.filter(pc.greater_equal(rows["kafka_offset"], start))
+    if not rows.num_rows:
+        return Read([], start, newest_ms)
+    times, offsets = rows["event_time"].to_numpy(), rows["kafka_offset"].to_pylist()
+    newest = np.maximum.accumulate(times)
+    if newest_ms is not None:
+        newest = np.maximum(newest, newest_ms)
+    late = (newest - times > delay // timedelta(milliseconds=1)).tolist()
+    records: Records = list(zip(offsets, events(topic, rows), late, strict=True))
+    return Read(records, offsets[-1] + 1, int(newest[-1]))
+
+
+def events(topic: str, rows: pa.Table) -> Iterator[Event]:
+    """Rows as the events that they were made of."""
+    kind = BY_TOPIC[topic].event
+    for row in rows.drop_columns(LINEAGE).to_pylist():
+        row["event_time"] = from_epoch_ms(row["event_time"])
+        yield kind(**row)
+
+
+def rebuild_partition(
+    settings: Settings, key: str, landed: list[Landed], start: int, end: int, delay: timedelta
+) -> Iterator[tuple[int, int]]:
+    """Counts a partition's rows ``[start, end)`` by the chunk; yields how many each had, and the offset after it.
+
+    Alerts are kept in HBase and not sent again.
+    """
+    topic = key.rpartition("/")[0]
+    for rows in chunks(files.client(settings), landed, start):
+        rows = rows.filter(pc.less(rows["kafka_offset"], end))
+        source = partial(read_landed, topic, rows, delay)
+        if rows.num_rows:
+            first = rows["kafka_offset"][0].as_py()
+            summary = hbase.attempt(settings, partial(count, key, REBUILDING, first, source, unsent))
+            yield rows.num_rows, summary.end
+
+
+def unsent(_: Iterable[kafka.Record]) -> None:
+    """What becomes of alerts: they were sent when the speed job raised them."""
+
+
+def speed_progress(settings: Settings, below: int | None = None) -> dict[str, Progress]:
+    """Where the speed layer stands by ``topic/number``, or stood at versions ``below`` this; {} without a table."""
+    if SPEED_PROGRESS.name in prepare.missing_hbase_tables(settings):
+        return {}
+    return {
+        f"{row.decode()}/{tables.partition_of(column)}": msgspec.json.decode(value, type=Progress)
+        for row, cells in hbase.scan(settings, SPEED_PROGRESS, timestamp=below)
+        for column, value in cells.items()
+    }
+
+
+def broken_off(found: Mapping[str, Progress]) -> bool:
+    """Whether a rebuild has counted something and not ended."""
+    return all(one.topic_id == REBUILDING for one in found.values()) and any(one.end for one in found.values())
+
+
+def empty(settings: Settings, keys: list[str]) -> None:
+    """Makes the tables anew, empty but for progress that shuts the speed job out: it has to stand still.
+
+    Raises :class:`Mistake` where it counts.
+    """
+    before = speed_progress(settings, CLAIM_VERSION)
+    log.info("watching", seconds=WATCH_SECONDS)
+    time.sleep(WATCH_SECONDS)
+    if speed_progress(settings, CLAIM_VERSION) != before:
+        raise Mistake("the speed job is counting; stop it first, nothing was changed")
+    if before:
+        claim(settings, sorted({*before, *keys}), CLAIM_VERSION)
+        # A task that had read its progress before writes as if nothing were.
+        while (now := speed_progress(settings, CLAIM_VERSION)) != before:
+            before = now
+            time.sleep(WATCH_SECONDS)
+    others = [table for table in HBASE_TABLES if table is not SPEED_PROGRESS]
+    with ThreadPoolExecutor(READERS) as pool:
+        list(pool.map(partial(make_anew, settings), others))
+    make_anew(settings, SPEED_PROGRESS)
+    claim(settings, sorted({*before, *keys}), 0)
+
+
+def make_anew(settings: Settings, table: HBaseTable) -> None:
+    """Drops a table and creates it. Deleted rows would leave marks that hide what is written at their versions."""
+    with hbase.connection(settings) as connection:
+        if table.name.encode() in connection.tables():
+            if connection.is_table_enabled(table.name):
+                connection.disable_table(table.name)
+            connection.delete_table(table.name)
+        connection.create_table(table.name, table.families)
+
+
+def claim(settings: Settings, keys: list[str], version: int) -> None:
+    """Shuts the speed job out of these partitions."""
+    write_progress(settings, {key: (Progress(topic_id=REBUILDING), version) for key in keys})
+
+
+def hand_over(settings: Settings, commit: Commit) -> None:
+    """Lets the speed job go on from where the commit ends. Raises :class:`BrokenPromise` where it did meanwhile."""
+    found = speed_progress(settings)
+    if others := sorted(key for key, one in found.items() if one.topic_id != REBUILDING):
+        raise BrokenPromise(
+            f"the speed job counted {others[0]} while HBase was made anew: stop it and run python -m jobs.rebuild again"
+        )
+    ends: dict[str, tuple[Progress, int]] = {}
+    for key in {*found, *commit.partitions}:
+        state = commit.partitions.get(key, PartitionState())
+        topic_id = commit.topic_ids.get(key.rpartition("/")[0], "")
+        # The claim is version 0.
+        ends[key] = Progress(state.end, state.newest_ms, topic_id), max(state.end, 1)
+    write_progress(settings, ends)
+
+
+def write_progress(settings: Settings, ends: Mapping[str, tuple[Progress, int]]) -> None:
+    """Writes progress of partitions, each at its version."""
+
+    def write(connection: happybase.Connection) -> None:
+        table = connection.table(SPEED_PROGRESS.name)
+        for key, (value, version) in ends.items():
+            topic, _, number = key.rpartition("/")
+            column = tables.partition_column(tables.VALUE_FAMILY, int(number))
+            table.put(topic.encode(), {column: msgspec.json.encode(value)}, timestamp=version)
+
+    hbase.attempt(settings, write)
+
+
+def rebuild(settings: Settings, speed: StreamingSettings, commit: Commit) -> dict[str, Any]:
+    """Makes HBase anew as of a commit; returns what was counted and what it took."""
+    began = time.monotonic()
+    hdfs = files.client(settings)
+    landed = landed_files(hdfs, commit)
+    before = speed_progress(settings)
+    if broken_off(before):
+        log.info("goes on from a run that broke off", records=sum(one.end for one in before.values()))
+    else:
+        empty(settings, list(landed))
+        before = {}
+    counting = time.monotonic()
+    starts = {key: before.get(key, Progress()).end for key in landed}
+    done = 0
+    with progress.shown("offsets", sum(commit.partitions[key].end - starts[key] for key in landed)) as advance:
+        for key, found in landed.items():
+            end = commit.partitions[key].end
+            reached = starts[key]
+            for rows, upto in rebuild_partition(settings, key, found, reached, end, speed.delay):
+                done += rows
+                advance(upto - reached)
+                reached = upto
+            advance(end - reached)
+    seconds = time.monotonic() - counting
+    # Its offsets may lie behind those that ingest had landed.
+    files.remove(hdfs, speed.checkpoint)
+    hand_over(settings, commit)
+    return {
+        "events": done,
+        "seconds": round(time.monotonic() - began, 1),
+        "counting_seconds": round(seconds, 1),
+        "counting_seconds_per_million": round(seconds / done * 1e6, 1) if done else None,
+    }
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
+@with_settings(*HDFS_SETTINGS, *HBASE_SETTINGS)
+@streaming_options(SPEED, names=("watermark", "checkpoint"))
+def main(settings: Settings, streaming: StreamingSettings, dry_run: bool) -> None:
+    """Make HBase anew from the landed Parquet; the speed job, stopped before, then goes on from there.
+
+    Empties all tables of the speed layer. Ingest may go on. A run that broke off is continued by the next one. Prints
+    what was done as JSON.
+    """
+    files.answers(settings)
+    commit = CommitLog(files.client(settings), INGEST).published()
+    if not commit.partitions:
+        raise NotFound("nothing has landed that HBase could be made of; nothing was changed")
+    report = plan(settings, commit) if dry_run else rebuild(settings, streaming, commit)
+    click.echo(msgspec.json.format(msgspec.json.encode(report)).decode())
+
+
+def plan(settings: Settings, commit: Commit) -> dict[str, Any]:
+    """What a rebuild would do."""
+    landed = landed_files(files.client(settings), commit)
+    stands = speed_progress(settings)
+    return {
+        "landed": {topic: total.landed for topic, total in commit.totals.items()},
+        "files": sum(map(len, landed.values())),
+        "empties": [] if broken_off(stands) else [table.name for table in HBASE_TABLES],
+        "speed_stands_at": {key: stands[key].end for key in sorted(stands)},
+        "would_stand_at": {key: commit.partitions[key].end for key in sorted(landed)},
+    }
+
+
+if __name__ == "__main__":
+    run(main)

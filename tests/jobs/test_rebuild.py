@@ -1,0 +1,149 @@
+"""HBase made anew from the landed Parquet on real servers: the same cells as the speed job's, which then goes on."""
+
+import json
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from clients import hbase
+from clients import hdfs as files
+from clients.retry import until
+from contracts import hbase as tables
+from contracts import paths, topics
+from contracts.events import CLICKS, INVENTORY, PURCHASES, STREAMS
+from contracts.settings import Settings
+from jobs import rebuild
+from local.stack import Stack
+from tests.conftest import ROOT, job_environment
+from tests.support import kafka, samples
+from tests.support.running import CRASHING, Job, ok
+
+INGEST = ("jobs.streaming.ingest", "--available-now")
+SPEED = ("jobs.streaming.speed", "--available-now")
+GENERATOR = ("generator", "--rhythm", "flat", "--late-share", "0.02", "--duplicate-share", "0.02")
+
+
+def cells(stack: Settings) -> dict[str, list[Any]]:
+    """Every cell of every table that the speed layer writes."""
+    return {table.name: hbase.scan(stack, table) for table in tables.HBASE_TABLES}
+
+
+def rows(snapshot: dict[str, list[Any]]) -> dict[str, int]:
+    return {name: len(found) for name, found in snapshot.items()}
+
+
+def both(job: Job) -> None:
+    """Ingest and speed handle all that is in Kafka."""
+    ok(job(*INGEST))
+    ok(job(*SPEED))
+
+
+@pytest.fixture(scope="module")
+def counted(stack: Settings, job: Job) -> dict[str, list[Any]]:
+    """A day of the shop landed and counted, from nothing; HBase's cells after it."""
+    hdfs = files.client(stack)
+    for folder in (paths.STAGING, paths.COMMITS, paths.CHECKPOINTS, *(paths.stream_folder(s.name) for s in STREAMS)):
+        files.remove(hdfs, folder)
+    for table in tables.HBASE_TABLES:
+        rebuild.make_anew(stack, table)
+    ok(job(*GENERATOR, "--events", "30000", "--malformed-share", "0.01"))
+    now = datetime.now(UTC)
+    late = samples.purchase(user_id="late", event_time=now - timedelta(hours=3))
+    records = [("late", samples.encode(event)) for event in (samples.purchase(user_id="late", event_time=now), late)]
+    kafka.produce(stack, PURCHASES.topic, records * 2)
+    both(job)
+    found = cells(stack)
+    assert all(found.values()), rows(found)
+    return found
+
+
+def test_hbase_is_the_same_and_the_speed_job_goes_on(stack: Settings, job: Job, counted: dict[str, list[Any]]) -> None:
+    alerts = len(kafka.consume(stack, topics.ALERTS))
+    result = job("jobs.rebuild")
+    ok(result)
+    rebuilt = cells(stack)
+    assert rows(rebuilt) == rows(counted)
+    assert rebuilt == counted
+    assert len(kafka.consume(stack, topics.ALERTS)) == alerts, "alerts were sent again"
+    report = json.loads(result.stdout)
+    assert report["events"] > 20_000
+    print(report)
+
+    ok(job(*GENERATOR, "--events", "5000", "--seed", "2"))
+    both(job)
+    gone_on = cells(stack)
+    assert gone_on != counted
+    ok(job("jobs.rebuild"))
+    assert cells(stack) == gone_on
+    ok(job(*SPEED))
+    assert cells(stack) == gone_on, "what was counted already is counted again"
+
+
+def test_records_not_landed_yet_are_left_to_the_speed_job(stack: Settings, job: Job, counted: object) -> None:
+    kafka.produce(stack, INVENTORY.topic, [("P00018", samples.encode(samples.stock_change(product_id="P00018")))])
+    kafka.produce(stack, CLICKS.topic, [("ahead", samples.encode(samples.click(user_id="ahead")))])
+    ok(job(*SPEED))
+    ahead = cells(stack)
+    ok(job("jobs.rebuild"))
+    assert not hbase.scan(stack, tables.USER_PROFILES, row_prefix=b"ahead"), "it has not landed"
+    ok(job(*SPEED))
+    assert cells(stack) == ahead
+    ok(job(*INGEST))
+
+
+def test_a_run_that_was_killed_is_gone_on_with_and_shuts_the_speed_job_out(
+    stack: Settings, job: Job, counted: object
+) -> None:
+    before = cells(stack)
+    for point in ("rebuild-emptied", "rebuild-half"):
+        killed = job("tests.support.in_own_group", "jobs.rebuild", CRASH_AT=point, **CRASHING)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
+        kafka.produce(stack, CLICKS.topic, [("more", samples.encode(samples.click(user_id="more")))])
+        refused = job(*SPEED)
+        assert refused.returncode == 1
+        assert "HBase is being made anew from the landed files" in refused.stderr
+    result = job("jobs.rebuild")
+    ok(result)
+    assert "goes on from a run that broke off" in result.stderr
+    assert cells(stack) == before
+    both(job)
+
+
+def test_a_dry_run_changes_nothing(stack: Settings, job: Job, counted: object) -> None:
+    before = cells(stack)
+    result = job("jobs.rebuild", "--dry-run")
+    ok(result)
+    plan = json.loads(result.stdout)
+    assert plan["would_stand_at"] == plan["speed_stands_at"]
+    assert len(plan["empties"]) == len(tables.HBASE_TABLES)
+    assert cells(stack) == before
+
+
+def test_it_refuses_while_the_speed_job_counts(stack: Settings, local_stack: Stack, job: Job, counted: object) -> None:
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=ROOT,
+            env=job_environment(local_stack),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        for command in (("jobs.streaming.speed",), ("generator", "--rate", "200"))
+    ]
+    try:
+        before = rebuild.speed_progress(stack)
+        until(lambda: rebuild.speed_progress(stack) != before, seconds=90)
+        refused = job("jobs.rebuild")
+    finally:
+        for process in started:
+            process.terminate()
+            process.wait(60)
+    assert refused.returncode == 2
+    assert "error: the speed job is counting; stop it first, nothing was changed" in refused.stderr
+    assert rebuild.speed_progress(stack).keys() == before.keys()
+    both(job)
