@@ -14,14 +14,17 @@ from clients import hdfs as files
 from clients.retry import until
 from contracts import hbase as tables
 from contracts import paths, topics
+from contracts.errors import BrokenPromise
 from contracts.events import CLICKS, INVENTORY, PURCHASES, STREAMS
 from contracts.settings import Settings
 from jobs import rebuild
+from jobs.streaming.commits import Commit
 from local.stack import Stack
 from tests.conftest import ROOT, job_environment
 from tests.support import kafka, samples
 from tests.support.running import CRASHING, Job, ok
 
+pytestmark = pytest.mark.timeout(1200)
 INGEST = ("jobs.streaming.ingest", "--available-now")
 SPEED = ("jobs.streaming.speed", "--available-now")
 GENERATOR = ("generator", "--rhythm", "flat", "--late-share", "0.02", "--duplicate-share", "0.02")
@@ -61,6 +64,15 @@ def counted(stack: Settings, job: Job) -> dict[str, list[Any]]:
     return found
 
 
+def test_a_dry_run_changes_nothing(stack: Settings, job: Job, counted: dict[str, list[Any]]) -> None:
+    result = job("jobs.rebuild", "--dry-run")
+    ok(result)
+    plan = json.loads(result.stdout)
+    assert plan["would_stand_at"] == plan["speed_stands_at"]
+    assert len(plan["empties"]) == len(tables.HBASE_TABLES)
+    assert cells(stack) == counted
+
+
 def test_hbase_is_the_same_and_the_speed_job_goes_on(stack: Settings, job: Job, counted: dict[str, list[Any]]) -> None:
     alerts = len(kafka.consume(stack, topics.ALERTS))
     result = job("jobs.rebuild")
@@ -69,9 +81,7 @@ def test_hbase_is_the_same_and_the_speed_job_goes_on(stack: Settings, job: Job, 
     assert rows(rebuilt) == rows(counted)
     assert rebuilt == counted
     assert len(kafka.consume(stack, topics.ALERTS)) == alerts, "alerts were sent again"
-    report = json.loads(result.stdout)
-    assert report["events"] > 20_000
-    print(report)
+    assert json.loads(result.stdout)["events"] > 20_000
 
     ok(job(*GENERATOR, "--events", "5000", "--seed", "2"))
     both(job)
@@ -79,8 +89,28 @@ def test_hbase_is_the_same_and_the_speed_job_goes_on(stack: Settings, job: Job, 
     assert gone_on != counted
     ok(job("jobs.rebuild"))
     assert cells(stack) == gone_on
-    ok(job(*SPEED))
-    assert cells(stack) == gone_on, "what was counted already is counted again"
+
+
+def test_a_run_that_was_killed_is_gone_on_with_and_shuts_the_speed_job_out(
+    stack: Settings, job: Job, counted: object
+) -> None:
+    before = cells(stack)
+    killed = ("tests.support.in_own_group", "jobs.rebuild")
+    assert job(*killed, CRASH_AT="rebuild-emptied", **CRASHING).returncode == -signal.SIGKILL
+    key = f"{CLICKS.topic}/0"
+    rebuild.write_progress(stack, {key: (tables.Progress(7, None, "a topic"), 7)})
+    with pytest.raises(BrokenPromise, match=f"the speed job counted {key} while HBase was made anew"):
+        rebuild.hand_over(stack, Commit())
+    assert job(*killed, CRASH_AT="rebuild-half", **CRASHING).returncode == -signal.SIGKILL
+
+    kafka.produce(stack, CLICKS.topic, [("more", samples.encode(samples.click(user_id="more")))])
+    refused = job(*SPEED)
+    assert refused.returncode == 1
+    assert "HBase is being made anew from the landed files" in refused.stderr
+    result = job("jobs.rebuild")
+    ok(result)
+    assert "goes on from a run that broke off" in result.stderr
+    assert cells(stack) == before
 
 
 def test_records_not_landed_yet_are_left_to_the_speed_job(stack: Settings, job: Job, counted: object) -> None:
@@ -88,39 +118,11 @@ def test_records_not_landed_yet_are_left_to_the_speed_job(stack: Settings, job: 
     kafka.produce(stack, CLICKS.topic, [("ahead", samples.encode(samples.click(user_id="ahead")))])
     ok(job(*SPEED))
     ahead = cells(stack)
+    assert hbase.scan(stack, tables.USER_PROFILES, row_prefix=b"ahead")
     ok(job("jobs.rebuild"))
     assert not hbase.scan(stack, tables.USER_PROFILES, row_prefix=b"ahead"), "it has not landed"
     ok(job(*SPEED))
     assert cells(stack) == ahead
-    ok(job(*INGEST))
-
-
-def test_a_run_that_was_killed_is_gone_on_with_and_shuts_the_speed_job_out(
-    stack: Settings, job: Job, counted: object
-) -> None:
-    before = cells(stack)
-    for point in ("rebuild-emptied", "rebuild-half"):
-        killed = job("tests.support.in_own_group", "jobs.rebuild", CRASH_AT=point, **CRASHING)
-        assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
-        kafka.produce(stack, CLICKS.topic, [("more", samples.encode(samples.click(user_id="more")))])
-        refused = job(*SPEED)
-        assert refused.returncode == 1
-        assert "HBase is being made anew from the landed files" in refused.stderr
-    result = job("jobs.rebuild")
-    ok(result)
-    assert "goes on from a run that broke off" in result.stderr
-    assert cells(stack) == before
-    both(job)
-
-
-def test_a_dry_run_changes_nothing(stack: Settings, job: Job, counted: object) -> None:
-    before = cells(stack)
-    result = job("jobs.rebuild", "--dry-run")
-    ok(result)
-    plan = json.loads(result.stdout)
-    assert plan["would_stand_at"] == plan["speed_stands_at"]
-    assert len(plan["empties"]) == len(tables.HBASE_TABLES)
-    assert cells(stack) == before
 
 
 def test_it_refuses_while_the_speed_job_counts(stack: Settings, local_stack: Stack, job: Job, counted: object) -> None:
@@ -146,4 +148,3 @@ def test_it_refuses_while_the_speed_job_counts(stack: Settings, local_stack: Sta
     assert refused.returncode == 2
     assert "error: the speed job is counting; stop it first, nothing was changed" in refused.stderr
     assert rebuild.speed_progress(stack).keys() == before.keys()
-    both(job)
