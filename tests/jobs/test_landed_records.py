@@ -1,0 +1,82 @@
+"""What ``jobs.rebuild`` makes of landed files, without a server: the records that the speed job makes of Kafka's."""
+
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pytest
+
+from contracts.errors import BrokenPromise
+from contracts.events import CLICKS, INVENTORY, PURCHASES, WATERMARK, Stream
+from contracts.hive import RAW, arrow_schema
+from jobs import rebuild
+from jobs.rebuild import Landed
+from jobs.streaming.landing import parquet
+from jobs.streaming.views import Records, read_kafka
+from tests.support import judging, samples
+
+SAMPLES: list[tuple[Stream, Callable[..., dict[str, Any]]]] = [
+    (CLICKS, samples.click),
+    (PURCHASES, samples.purchase),
+    (INVENTORY, samples.stock_change),
+]
+
+
+def rows(stream: Stream, records: Records) -> pa.Table:
+    """Records as ingest lands them, in the order given."""
+    found = [
+        msgspec.structs.asdict(event) | {"kafka_partition": 0, "kafka_offset": offset} for offset, event, _ in records
+    ]
+    return pa.Table.from_pylist(found, arrow_schema(RAW[stream.name].columns))
+
+
+@pytest.mark.parametrize(("stream", "sample"), SAMPLES, ids=[stream.name for stream, _ in SAMPLES])
+def test_records_are_those_that_the_speed_job_reads(
+    monkeypatch: pytest.MonkeyPatch, stream: Stream, sample: Callable[..., dict[str, Any]]
+) -> None:
+    drawn = random.Random(5)
+    now = datetime.now(UTC)
+    values: list[bytes | None] = [
+        samples.encode(sample(event_time=now - timedelta(minutes=drawn.uniform(0, 25)))) for _ in range(300)
+    ]
+    values[::7] = [b"{"] * len(values[::7])
+    kafka = judging.records(values, now, first=100)
+    read = read_kafka(stream.topic, [kafka], WATERMARK, 100, None)
+    assert len({late for *_, late in read.records}) == 2
+
+    shuffled = drawn.sample(read.records, len(read.records))
+    halves = {"/a": shuffled[:150], "/b": shuffled[150:]}
+    stored = {path: parquet(rows(stream, half)) for path, half in halves.items()}
+    monkeypatch.setattr(rebuild.files, "read", lambda _, path: stored[path])
+    monkeypatch.setattr(rebuild, "CHUNK_ROWS", 64)
+    landed = [Landed(100, 399, path) for path in stored]
+    found: Records = []
+    newest_ms = None
+    for chunk in rebuild.chunks(None, landed, 100):  # type: ignore[arg-type]
+        assert chunk.num_rows <= 64
+        records, end, newest_ms = rebuild.read_landed(stream.topic, chunk, WATERMARK, 100, newest_ms)
+        assert end == records[-1][0] + 1
+        found += records
+    assert found == read.records
+    assert newest_ms == read.newest_ms
+    late = [offset for offset, _, late in read.records if late]
+    rest = rebuild.read_landed(stream.topic, rows(stream, []), WATERMARK, late[0], newest_ms)
+    assert rest == ([], late[0], newest_ms)
+
+
+def test_files_of_a_batch_are_read_together_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rebuild, "CHUNK_ROWS", 10)
+    spans = [(0, 4), (0, 4), (5, 30), (5, 30), (31, 33), (34, 45), (50, 51)]
+    files = [Landed(first, last, str(number)) for number, (first, last) in enumerate(spans)]
+    assert ["".join(file.path for file in load) for load in rebuild.loads(files)] == ["0123", "45", "6"]
+
+
+def test_an_offset_landed_twice_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = judging.records([samples.encode(samples.click())], datetime.now(UTC))
+    read = read_kafka(CLICKS.topic, [batch], WATERMARK, 0, None)
+    monkeypatch.setattr(rebuild.files, "read", lambda *_: parquet(rows(CLICKS, read.records)))
+    with pytest.raises(BrokenPromise, match="an offset is landed twice in the 2 files from /a on"):
+        list(rebuild.chunks(None, [Landed(0, 5, "/a"), Landed(0, 9, "/b")], 0))  # type: ignore[arg-type]
