@@ -185,21 +185,25 @@ def empty(settings: Settings, keys: list[str]) -> None:
     Raises :class:`Mistake` where it counts.
     """
     before = speed_progress(settings, CLAIM_VERSION)
-    log.info("watching", seconds=WATCH_SECONDS)
-    time.sleep(WATCH_SECONDS)
-    if speed_progress(settings, CLAIM_VERSION) != before:
+    if moved(settings, before) != before:
         raise Mistake("the speed job is counting; stop it first, nothing was changed")
     if before:
         claim(settings, sorted({*before, *keys}), CLAIM_VERSION)
-        # A task that had read its progress before writes as if nothing were.
-        while (now := speed_progress(settings, CLAIM_VERSION)) != before:
+        # A task that had read its progress before goes on writing.
+        while (now := moved(settings, before)) != before:
             before = now
-            time.sleep(WATCH_SECONDS)
     others = [table for table in HBASE_TABLES if table is not SPEED_PROGRESS]
     with ThreadPoolExecutor(READERS) as pool:
         list(pool.map(partial(make_anew, settings), others))
     make_anew(settings, SPEED_PROGRESS)
     claim(settings, sorted({*before, *keys}), 0)
+
+
+def moved(settings: Settings, before: dict[str, Progress]) -> dict[str, Progress]:
+    """Where the speed layer stands, claims apart, :data:`WATCH_SECONDS` after it stood at ``before``."""
+    log.info("watching whether the speed job counts", seconds=WATCH_SECONDS)
+    time.sleep(WATCH_SECONDS)
+    return speed_progress(settings, CLAIM_VERSION)
 
 
 def make_anew(settings: Settings, table: HBaseTable) -> None:
