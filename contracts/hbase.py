@@ -22,12 +22,13 @@ class Progress(msgspec.Struct):
     """Up to which offset a Kafka partition is counted (``end``, the offset after the last one).
 
     ``newest_ms``: the running maximum of event times, milliseconds since 1970 UTC. ``topic_id``: Kafka's id of the
-    topic that the offsets belong to.
+    topic that the offsets belong to. ``generation``: which rebuild made the tables, empty before the first.
     """
 
     end: int = 0
     newest_ms: int | None = None
     topic_id: str = ""
+    generation: str = ""
 
 
 REBUILDING: Final = "rebuilding"

@@ -9,13 +9,13 @@ job refuses to go on. The same progress says how far a run that broke off had co
 """
 
 import io
-import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final, NamedTuple
+from uuid import uuid4
 
 import click
 import happybase
@@ -41,6 +41,7 @@ from contracts.paths import INGEST, SPEED
 from contracts.settings import Settings
 from jobs import prepare, progress
 from jobs.streaming.commits import Commit, CommitLog, PartitionState
+from jobs.streaming.landing import LANDED
 from jobs.streaming.records import Event
 from jobs.streaming.settings import StreamingSettings, streaming_options
 from jobs.streaming.views import Read, Records, count
@@ -75,13 +76,12 @@ def landed_files(hdfs: InsecureClient, commit: Commit) -> dict[str, list[Landed]
         for path in files.walk(hdfs, paths.stream_folder(stream.name)):
             if files.hidden(path):
                 continue
-            name = re.fullmatch(r".*/part-(\d+)-(\d+)-(\d+)\.parquet", path)
+            name = LANDED.fullmatch(path.rpartition("/")[2])
             if not name:
                 raise BrokenPromise(f"{path} does not tell its offsets by its name: it was not landed by ingest")
-            number, first, last = map(int, name.groups())
-            key = f"{stream.topic}/{number}"
-            if key in found and first < commit.partitions[key].end:
-                found[key].append(Landed(first, last, path))
+            key = f"{stream.topic}/{int(name['partition'])}"
+            if key in found and int(name["first"]) < commit.partitions[key].end:
+                found[key].append(Landed(int(name["first"]), int(name["last"]), path))
     return {key: sorted(landed) for key, landed in found.items()}
 
 
@@ -155,7 +155,7 @@ def rebuild_partition(
         source = partial(read_landed, topic, rows, delay)
         if rows.num_rows:
             first = rows["kafka_offset"][0].as_py()
-            summary = hbase.attempt(settings, partial(count, key, REBUILDING, first, source, unsent))
+            summary = hbase.attempt(settings, partial(count, key, REBUILDING, "", first, source, unsent))
             yield rows.num_rows, summary.end
 
 
@@ -229,11 +229,12 @@ def hand_over(settings: Settings, commit: Commit) -> None:
             f"the speed job counted {others[0]} while HBase was made anew: stop it and run python -m jobs.rebuild again"
         )
     ends: dict[str, tuple[Progress, int]] = {}
+    generation = uuid4().hex[:12]
     for key in {*found, *commit.partitions}:
         state = commit.partitions.get(key, PartitionState())
         topic_id = commit.topic_ids.get(key.rpartition("/")[0], "")
         # The claim is version 0.
-        ends[key] = Progress(state.end, state.newest_ms, topic_id), max(state.end, 1)
+        ends[key] = Progress(state.end, state.newest_ms, topic_id, generation), max(state.end, 1)
     write_progress(settings, ends)
 
 
@@ -274,8 +275,6 @@ def rebuild(settings: Settings, speed: StreamingSettings, commit: Commit) -> dic
                 reached = upto
             advance(end - reached)
     seconds = time.monotonic() - counting
-    # Its offsets may lie behind those that ingest had landed.
-    files.remove(hdfs, speed.checkpoint)
     hand_over(settings, commit)
     return {
         "events": done,
@@ -288,7 +287,7 @@ def rebuild(settings: Settings, speed: StreamingSettings, commit: Commit) -> dic
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
 @with_settings(*HDFS_SETTINGS, *HBASE_SETTINGS)
-@streaming_options(SPEED, names=("watermark", "checkpoint"))
+@streaming_options(SPEED, names=("watermark",))
 def main(settings: Settings, streaming: StreamingSettings, dry_run: bool) -> None:
     """Make HBase anew from the landed Parquet; the speed job, stopped before, then goes on from there.
 

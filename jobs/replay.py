@@ -20,7 +20,6 @@ import click
 import msgspec
 import pyarrow as pa
 import structlog
-from kafka import TopicPartition
 
 from clients import hdfs as files
 from clients import kafka
@@ -109,7 +108,8 @@ class Memory:
     def send(self, letters: list[Letter]) -> None:
         """Writes a batch down, sends it and settles it. Raises :class:`BrokenPromise` where another run wrote one."""
         number = max(self._batches, default=0) + 1
-        starts = ends(self._settings, {letter.place for letter in letters})
+        held = kafka.ranges(self._settings, list(BY_TOPIC))
+        starts = {letter.place: held[letter.place][1] for letter in letters}
         batch = Batch([letter.name for letter in letters], starts, time.time() + LEASE_SECONDS)
         files.make_folder(self._hdfs, paths.REPLAYED)
         temporary = f"{paths.REPLAYED}/_{number}-{uuid4().hex}"
@@ -136,26 +136,20 @@ class Memory:
         return f"{paths.REPLAYED}/{number:012d}.json"
 
 
-def ends(settings: Settings, places: set[str]) -> dict[str, int]:
-    """Where these partitions (``topic/number``) end now."""
-    asked = {place: _partition(place) for place in places}
-    with kafka.consumer(settings) as consumer:
-        found = consumer.end_offsets(list(asked.values()))
-    return {place: found[partition] for place, partition in asked.items()}
-
-
 def sent_of(settings: Settings, batch: Batch) -> set[str]:
     """The letters of a batch that are in their topics; where Kafka no longer has the offsets to tell, all of them."""
-    starts = {_partition(place): start for place, start in batch.starts.items()}
-    with kafka.consumer(settings) as consumer:
-        first, last = consumer.beginning_offsets(list(starts)), consumer.end_offsets(list(starts))
-    known = {place: start for place, start in starts.items() if first[place] <= start <= last[place]}
-    if unknown := [f"{place.topic}/{place.partition}" for place in starts if place not in known]:
-        log.warning("Kafka no longer tells what was sent; all counts as sent", partitions=unknown)
-    sent = {name for name in batch.letters if name.rpartition("/")[0] in unknown}
+    held = kafka.ranges(settings, list(BY_TOPIC))
+    known = {place: start for place, start in batch.starts.items() if _within(start, held.get(place))}
+    sent = {name for name in batch.letters if name.rpartition("/")[0] not in known}
+    if sent:
+        log.warning("Kafka no longer tells what was sent; all counts as sent", letters=len(sent))
     for record in kafka.read(settings, known):
         sent |= {value.decode() for header, value in record.headers if header == REPLAY_OF}
     return sent & set(batch.letters)
+
+
+def _within(start: int, span: tuple[int, int] | None) -> bool:
+    return span is not None and span[0] <= start <= span[1]
 
 
 def send_letters(settings: Settings, letters: list[Letter]) -> None:
@@ -169,7 +163,7 @@ def send_letters(settings: Settings, letters: list[Letter]) -> None:
         sender.close()
 
 
-def read_letters(settings: Settings, places: Iterable[TopicPartition]) -> Iterator[Letter]:
+def read_letters(settings: Settings, places: Iterable[str]) -> Iterator[Letter]:
     """The dead letters in these partitions; a record that is none is left out with a line in the log."""
     for record in kafka.read(settings, dict.fromkeys(places, 0)):
         headers = dict(record.headers)
@@ -248,7 +242,8 @@ def replay(settings: Settings, wanted: Wanted, force: bool, dry_run: bool) -> di
     if not dry_run:
         memory.settle_others()
     taken, counted = memory.letters, Counted()
-    spans = kafka.spans(settings, DEAD_LETTERS)
+    spans = kafka.ranges(settings, [DEAD_LETTERS])
+    there = kafka.ranges(settings, list(BY_TOPIC))
 
     def chosen() -> Iterator[Letter]:
         with progress.shown("dead letters", sum(end - start for start, end in spans.values())) as advance:
@@ -258,6 +253,8 @@ def replay(settings: Settings, wanted: Wanted, force: bool, dry_run: bool) -> di
                     continue
                 if letter.name in taken:
                     counted.add(letter, "sent before")
+                elif letter.place not in there:
+                    counted.add(letter, "cannot be sent: its partition is no longer there")
                 elif letter.truncated:
                     counted.add(letter, "cannot be sent: the letter holds only the beginning of the record")
                 elif (again := problem(letter)) and not force:
@@ -289,11 +286,6 @@ def in_batches(letters: Iterable[Letter]) -> Iterator[list[Letter]]:
 
 def _alike(reason: str) -> str:
     return re.sub(r"\d+", "#", reason)
-
-
-def _partition(place: str) -> TopicPartition:
-    topic, _, number = place.rpartition("/")
-    return TopicPartition(topic, int(number))
 
 
 class Pattern(click.ParamType):
