@@ -220,8 +220,8 @@ SPEED_PROGRESS: Final = HBaseTable(
     "speed_progress",
     VERSIONED,
     "topic",
-    "{end, newest_ms, topic_id}: up to which offset a partition is counted, the newest event time there, and the id "
-    "that Kafka gave the topic.",
+    "{end, newest_ms, topic_id, generation}: up to which offset a partition is counted, the newest event time there, "
+    "the id that Kafka gave the topic, and the rebuild that made the tables.",
 )
 HBASE_TABLES: Final = (
     REVENUE_BY_MINUTE,

@@ -300,6 +300,9 @@ class Pattern(click.ParamType):
             self.fail(f"{value!r} is no regular expression: {error}", param, ctx)
 
 
+TIME: Final = "YYYY-MM-DD[THH:MM[:SS]]"
+
+
 class Moment(click.DateTime):
     """A time in UTC."""
 
@@ -314,8 +317,8 @@ class Moment(click.DateTime):
 @click.command()
 @click.option("--reason", type=Pattern(), default="", help="Only letters in whose reason this is found.")
 @click.option("--stream", "streams", type=click.Choice(list(BY_NAME)), multiple=True, help="Can be repeated.")
-@click.option("--since", type=Moment(), help="Only letters from this time (UTC) on; a letter's time is its append's.")
-@click.option("--until", type=Moment(), help="Only letters from before this time (UTC).")
+@click.option("--since", type=Moment(), metavar=TIME, help="Only letters appended at this time (UTC) or later.")
+@click.option("--until", type=Moment(), metavar=TIME, help="Only letters appended before this time (UTC).")
 @click.option("--dry-run", is_flag=True, help="Say what would be sent; send and remember nothing.")
 @click.option("--force", is_flag=True, help="Send what would be rejected again, too.")
 @with_settings(*KAFKA_SETTINGS, *HDFS_SETTINGS)
