@@ -37,7 +37,7 @@ from jobs.streaming.records import Reader, Rejected
 BATCH_LETTERS: Final = 1000
 BATCH_BYTES: Final = 16 * 1024 * 1024
 """Of letters held in memory and sent at a time."""
-LEASE_SECONDS: Final = 40
+LEASE_SECONDS: Final = 60
 """From when a batch is written down until nothing of it is sent any more."""
 DELIVERY_SECONDS: Final = 15
 """For a record to be acknowledged, tries included."""
@@ -115,9 +115,7 @@ class Memory:
         temporary = f"{paths.REPLAYED}/_{number}-{uuid4().hex}"
         if not files.create_once(self._hdfs, self._path(number), msgspec.json.encode(batch), temporary):
             raise BrokenPromise("another replay is running; wait until it has ended")
-        if time.time() > batch.until - 2 * DELIVERY_SECONDS:
-            raise NotReady("HDFS took too long to write down what is to be sent; nothing of it was sent, run it again")
-        send_letters(self._settings, letters)
+        send_letters(self._settings, letters, batch.until)
         self._settle(number, batch)
         self._batches[number] = batch
 
@@ -144,7 +142,7 @@ def sent_of(settings: Settings, batch: Batch) -> set[str]:
     if sent:
         log.warning("Kafka no longer tells what was sent; all counts as sent", letters=len(sent))
     for record in kafka.read(settings, known):
-        sent |= {value.decode() for header, value in record.headers if header == REPLAY_OF}
+        sent |= {(value or b"").decode(errors="replace") for header, value in record.headers if header == REPLAY_OF}
     return sent & set(batch.letters)
 
 
@@ -152,9 +150,14 @@ def _within(start: int, span: tuple[int, int] | None) -> bool:
     return span is not None and span[0] <= start <= span[1]
 
 
-def send_letters(settings: Settings, letters: list[Letter]) -> None:
-    """Sends records to the partitions that they were in, whatever their key; raises as ``clients.kafka.Sender``."""
+def send_letters(settings: Settings, letters: list[Letter], until: float) -> None:
+    """Sends records to the partitions that they were in, whatever their key, and none after ``until``.
+
+    Raises as ``clients.kafka.Sender``, and :class:`NotReady` where it takes too long.
+    """
     for topic in sorted({letter.topic for letter in letters}):
+        if time.time() > until - 2 * DELIVERY_SECONDS:
+            raise NotReady("Kafka or HDFS answers too slowly; run it again, what was not sent will be")
         options = {"message.max.bytes": MAX_DEAD_LETTER_BYTES, "compression.type": "lz4"}
         sender = kafka.Sender(settings, topic, **options, **{"delivery.timeout.ms": DELIVERY_SECONDS * 1000})
         for letter in letters:
@@ -179,7 +182,7 @@ def read_letters(settings: Settings, places: Iterable[str]) -> Iterator[Letter]:
                 datetime.fromtimestamp(record.timestamp / 1000, UTC),
                 "truncated" in headers,
             )
-        except (KeyError, ValueError, AttributeError):
+        except (KeyError, ValueError, TypeError, AttributeError):
             log.warning("no dead letter of ours", partition=record.partition, offset=record.offset)
 
 
