@@ -19,7 +19,7 @@ import kafka.errors
 from confluent_kafka import KafkaException, Producer, TopicCollection
 from confluent_kafka import TopicPartition as Place
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
-from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer
 
 from contracts.errors import Mistake, NotFound, PlatformError, Refused, Unreachable
 from contracts.settings import Settings
@@ -135,26 +135,18 @@ def consumer(settings: Settings, **options: Any) -> Iterator[KafkaConsumer]:
         yield client
 
 
-def spans(settings: Settings, topic: str) -> dict[TopicPartition, tuple[int, int]]:
-    """Where the partitions of a topic begin and end now; raises as :func:`typed`."""
-    with consumer(settings) as client:
-        places = [TopicPartition(topic, number) for number in client.partitions_for_topic(topic) or ()]
-        begins, ends = client.beginning_offsets(places), client.end_offsets(places)
-    return {place: (begins[place], ends[place]) for place in places}
+def read(settings: Settings, starts: Mapping[str, int]) -> Iterator[Any]:
+    """The records of partitions (``topic/number``) from these offsets on to the ends they have now.
 
-
-def read(settings: Settings, starts: Mapping[TopicPartition, int]) -> Iterator[Any]:
-    """The records of partitions from these offsets on (from where they begin, if later) to the ends they have now.
-
-    As kafka-python gives them; raises as :func:`typed`.
+    From where a partition begins, if that is later. As kafka-python gives them; raises as :func:`typed`.
     """
     with consumer(settings, auto_offset_reset="earliest", enable_auto_commit=False) as client:
-        client.assign(list(starts))
-        ends = client.end_offsets(list(starts))
-        begins = client.beginning_offsets(list(starts))
-        for place, start in starts.items():
-            client.seek(place, min(max(start, begins[place]), ends[place]))
-        while any(client.position(place) < ends[place] for place in starts):
+        places = {place: kafka.TopicPartition(*_place(place)) for place in starts}
+        client.assign(list(places.values()))
+        begins, ends = client.beginning_offsets(list(places.values())), client.end_offsets(list(places.values()))
+        for name, place in places.items():
+            client.seek(place, min(max(starts[name], begins[place]), ends[place]))
+        while any(client.position(place) < ends[place] for place in ends):
             for records in client.poll(timeout_ms=1000).values():
                 yield from records
 
@@ -329,6 +321,11 @@ def _meaning(settings: Settings, refused: bool, reason: str) -> PlatformError:
 
 def _who(settings: Settings) -> str:
     return f"the user {settings.kafka_user}" if settings.kafka_user else "this client"
+
+
+def _place(place: str) -> tuple[str, int]:
+    topic, _, number = place.rpartition("/")
+    return topic, int(number)
 
 
 def _file(settings: Settings, name: str) -> str:

@@ -22,12 +22,13 @@ class Progress(msgspec.Struct):
     """Up to which offset a Kafka partition is counted (``end``, the offset after the last one).
 
     ``newest_ms``: the running maximum of event times, milliseconds since 1970 UTC. ``topic_id``: Kafka's id of the
-    topic that the offsets belong to.
+    topic that the offsets belong to. ``generation``: which rebuild made the tables, empty before the first.
     """
 
     end: int = 0
     newest_ms: int | None = None
     topic_id: str = ""
+    generation: str = ""
 
 
 REBUILDING: Final = "rebuilding"
@@ -219,8 +220,8 @@ SPEED_PROGRESS: Final = HBaseTable(
     "speed_progress",
     VERSIONED,
     "topic",
-    "{end, newest_ms, topic_id}: up to which offset a partition is counted, the newest event time there, and the id "
-    "that Kafka gave the topic.",
+    "{end, newest_ms, topic_id, generation}: up to which offset a partition is counted, the newest event time there, "
+    "the id that Kafka gave the topic, and the rebuild that made the tables.",
 )
 HBASE_TABLES: Final = (
     REVENUE_BY_MINUTE,

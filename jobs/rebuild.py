@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final, NamedTuple
+from uuid import uuid4
 
 import click
 import happybase
@@ -153,7 +154,7 @@ def rebuild_partition(
         source = partial(read_landed, topic, rows, delay)
         if rows.num_rows:
             first = rows["kafka_offset"][0].as_py()
-            summary = hbase.attempt(settings, partial(count, key, REBUILDING, first, source, unsent))
+            summary = hbase.attempt(settings, partial(count, key, REBUILDING, "", first, source, unsent))
             yield rows.num_rows, summary.end
 
 
@@ -227,11 +228,12 @@ def hand_over(settings: Settings, commit: Commit) -> None:
             f"the speed job counted {others[0]} while HBase was made anew: stop it and run python -m jobs.rebuild again"
         )
     ends: dict[str, tuple[Progress, int]] = {}
+    generation = uuid4().hex[:12]
     for key in {*found, *commit.partitions}:
         state = commit.partitions.get(key, PartitionState())
         topic_id = commit.topic_ids.get(key.rpartition("/")[0], "")
         # The claim is version 0.
-        ends[key] = Progress(state.end, state.newest_ms, topic_id), max(state.end, 1)
+        ends[key] = Progress(state.end, state.newest_ms, topic_id, generation), max(state.end, 1)
     write_progress(settings, ends)
 
 
@@ -272,8 +274,6 @@ def rebuild(settings: Settings, speed: StreamingSettings, commit: Commit) -> dic
                 reached = upto
             advance(end - reached)
     seconds = time.monotonic() - counting
-    # Its offsets may lie behind those that ingest had landed.
-    files.remove(hdfs, speed.checkpoint)
     hand_over(settings, commit)
     return {
         "events": done,
@@ -286,7 +286,7 @@ def rebuild(settings: Settings, speed: StreamingSettings, commit: Commit) -> dic
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
 @with_settings(*HDFS_SETTINGS, *HBASE_SETTINGS)
-@streaming_options(SPEED, names=("watermark", "checkpoint"))
+@streaming_options(SPEED, names=("watermark",))
 def main(settings: Settings, streaming: StreamingSettings, dry_run: bool) -> None:
     """Make HBase anew from the landed Parquet; the speed job, stopped before, then goes on from there.
 

@@ -20,7 +20,6 @@ import click
 import msgspec
 import pyarrow as pa
 import structlog
-from kafka import TopicPartition
 
 from clients import hdfs as files
 from clients import kafka
@@ -38,7 +37,7 @@ from jobs.streaming.records import Reader, Rejected
 BATCH_LETTERS: Final = 1000
 BATCH_BYTES: Final = 16 * 1024 * 1024
 """Of letters held in memory and sent at a time."""
-LEASE_SECONDS: Final = 40
+LEASE_SECONDS: Final = 60
 """From when a batch is written down until nothing of it is sent any more."""
 DELIVERY_SECONDS: Final = 15
 """For a record to be acknowledged, tries included."""
@@ -109,15 +108,14 @@ class Memory:
     def send(self, letters: list[Letter]) -> None:
         """Writes a batch down, sends it and settles it. Raises :class:`BrokenPromise` where another run wrote one."""
         number = max(self._batches, default=0) + 1
-        starts = ends(self._settings, {letter.place for letter in letters})
+        held = kafka.ranges(self._settings, list(BY_TOPIC))
+        starts = {letter.place: held[letter.place][1] for letter in letters}
         batch = Batch([letter.name for letter in letters], starts, time.time() + LEASE_SECONDS)
         files.make_folder(self._hdfs, paths.REPLAYED)
         temporary = f"{paths.REPLAYED}/_{number}-{uuid4().hex}"
         if not files.create_once(self._hdfs, self._path(number), msgspec.json.encode(batch), temporary):
             raise BrokenPromise("another replay is running; wait until it has ended")
-        if time.time() > batch.until - 2 * DELIVERY_SECONDS:
-            raise NotReady("HDFS took too long to write down what is to be sent; nothing of it was sent, run it again")
-        send_letters(self._settings, letters)
+        send_letters(self._settings, letters, batch.until)
         self._settle(number, batch)
         self._batches[number] = batch
 
@@ -136,31 +134,30 @@ class Memory:
         return f"{paths.REPLAYED}/{number:012d}.json"
 
 
-def ends(settings: Settings, places: set[str]) -> dict[str, int]:
-    """Where these partitions (``topic/number``) end now."""
-    asked = {place: _partition(place) for place in places}
-    with kafka.consumer(settings) as consumer:
-        found = consumer.end_offsets(list(asked.values()))
-    return {place: found[partition] for place, partition in asked.items()}
-
-
 def sent_of(settings: Settings, batch: Batch) -> set[str]:
     """The letters of a batch that are in their topics; where Kafka no longer has the offsets to tell, all of them."""
-    starts = {_partition(place): start for place, start in batch.starts.items()}
-    with kafka.consumer(settings) as consumer:
-        first, last = consumer.beginning_offsets(list(starts)), consumer.end_offsets(list(starts))
-    known = {place: start for place, start in starts.items() if first[place] <= start <= last[place]}
-    if unknown := [f"{place.topic}/{place.partition}" for place in starts if place not in known]:
-        log.warning("Kafka no longer tells what was sent; all counts as sent", partitions=unknown)
-    sent = {name for name in batch.letters if name.rpartition("/")[0] in unknown}
+    held = kafka.ranges(settings, list(BY_TOPIC))
+    known = {place: start for place, start in batch.starts.items() if _within(start, held.get(place))}
+    sent = {name for name in batch.letters if name.rpartition("/")[0] not in known}
+    if sent:
+        log.warning("Kafka no longer tells what was sent; all counts as sent", letters=len(sent))
     for record in kafka.read(settings, known):
-        sent |= {value.decode() for header, value in record.headers if header == REPLAY_OF}
+        sent |= {(value or b"").decode(errors="replace") for header, value in record.headers if header == REPLAY_OF}
     return sent & set(batch.letters)
 
 
-def send_letters(settings: Settings, letters: list[Letter]) -> None:
-    """Sends records to the partitions that they were in, whatever their key; raises as ``clients.kafka.Sender``."""
+def _within(start: int, span: tuple[int, int] | None) -> bool:
+    return span is not None and span[0] <= start <= span[1]
+
+
+def send_letters(settings: Settings, letters: list[Letter], until: float) -> None:
+    """Sends records to the partitions that they were in, whatever their key, and none after ``until``.
+
+    Raises as ``clients.kafka.Sender``, and :class:`NotReady` where it takes too long.
+    """
     for topic in sorted({letter.topic for letter in letters}):
+        if time.time() > until - 2 * DELIVERY_SECONDS:
+            raise NotReady("Kafka or HDFS answers too slowly; run it again, what was not sent will be")
         options = {"message.max.bytes": MAX_DEAD_LETTER_BYTES, "compression.type": "lz4"}
         sender = kafka.Sender(settings, topic, **options, **{"delivery.timeout.ms": DELIVERY_SECONDS * 1000})
         for letter in letters:
@@ -169,7 +166,7 @@ def send_letters(settings: Settings, letters: list[Letter]) -> None:
         sender.close()
 
 
-def read_letters(settings: Settings, places: Iterable[TopicPartition]) -> Iterator[Letter]:
+def read_letters(settings: Settings, places: Iterable[str]) -> Iterator[Letter]:
     """The dead letters in these partitions; a record that is none is left out with a line in the log."""
     for record in kafka.read(settings, dict.fromkeys(places, 0)):
         headers = dict(record.headers)
@@ -185,7 +182,7 @@ def read_letters(settings: Settings, places: Iterable[TopicPartition]) -> Iterat
                 datetime.fromtimestamp(record.timestamp / 1000, UTC),
                 "truncated" in headers,
             )
-        except (KeyError, ValueError, AttributeError):
+        except (KeyError, ValueError, TypeError, AttributeError):
             log.warning("no dead letter of ours", partition=record.partition, offset=record.offset)
 
 
@@ -248,7 +245,8 @@ def replay(settings: Settings, wanted: Wanted, force: bool, dry_run: bool) -> di
     if not dry_run:
         memory.settle_others()
     taken, counted = memory.letters, Counted()
-    spans = kafka.spans(settings, DEAD_LETTERS)
+    spans = kafka.ranges(settings, [DEAD_LETTERS])
+    there = kafka.ranges(settings, list(BY_TOPIC))
 
     def chosen() -> Iterator[Letter]:
         with progress.shown("dead letters", sum(end - start for start, end in spans.values())) as advance:
@@ -258,6 +256,8 @@ def replay(settings: Settings, wanted: Wanted, force: bool, dry_run: bool) -> di
                     continue
                 if letter.name in taken:
                     counted.add(letter, "sent before")
+                elif letter.place not in there:
+                    counted.add(letter, "cannot be sent: its partition is no longer there")
                 elif letter.truncated:
                     counted.add(letter, "cannot be sent: the letter holds only the beginning of the record")
                 elif (again := problem(letter)) and not force:
@@ -291,11 +291,6 @@ def _alike(reason: str) -> str:
     return re.sub(r"\d+", "#", reason)
 
 
-def _partition(place: str) -> TopicPartition:
-    topic, _, number = place.rpartition("/")
-    return TopicPartition(topic, int(number))
-
-
 class Pattern(click.ParamType):
     """A regular expression."""
 
@@ -306,6 +301,9 @@ class Pattern(click.ParamType):
             return re.compile(value)
         except re.error as error:
             self.fail(f"{value!r} is no regular expression: {error}", param, ctx)
+
+
+TIME: Final = "YYYY-MM-DD[THH:MM[:SS]]"
 
 
 class Moment(click.DateTime):
@@ -322,8 +320,8 @@ class Moment(click.DateTime):
 @click.command()
 @click.option("--reason", type=Pattern(), default="", help="Only letters in whose reason this is found.")
 @click.option("--stream", "streams", type=click.Choice(list(BY_NAME)), multiple=True, help="Can be repeated.")
-@click.option("--since", type=Moment(), help="Only letters from this time (UTC) on; a letter's time is its append's.")
-@click.option("--until", type=Moment(), help="Only letters from before this time (UTC).")
+@click.option("--since", type=Moment(), metavar=TIME, help="Only letters appended at this time (UTC) or later.")
+@click.option("--until", type=Moment(), metavar=TIME, help="Only letters appended before this time (UTC).")
 @click.option("--dry-run", is_flag=True, help="Say what would be sent; send and remember nothing.")
 @click.option("--force", is_flag=True, help="Send what would be rejected again, too.")
 @with_settings(*KAFKA_SETTINGS, *HDFS_SETTINGS)

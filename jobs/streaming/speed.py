@@ -47,11 +47,13 @@ def main(settings: Settings, streaming: StreamingSettings) -> None:
         return counts
 
     def job(_: str, topic_ids: dict[str, str]) -> Job:
-        done = audit.speed_offsets(settings)
+        stands = audit.speed_progress(settings)
+        done = {place: progress.end for place, progress in stands.items()}
         missed = gaps(held(settings, TOPICS, done), done)
         for gap in missed:
             log.error("records are gone", partition=gap.partition, first=gap.start, end=gap.end)
-        views = Views(settings, streaming.delay, topic_ids)
+        generation = next((progress.generation for progress in stands.values()), "")
+        views = Views(settings, streaming.delay, topic_ids, generation)
         return Job(partial(update, views), done, {"missed": sum(gap.end - gap.start for gap in missed)})
 
     run_query(SPEED, settings, streaming, TOPICS, OUTCOMES, job)

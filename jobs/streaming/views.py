@@ -70,6 +70,7 @@ class Views:
     settings: Settings
     delay: timedelta
     topic_ids: dict[str, str]
+    generation: str
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         found: dict[str, list[pa.RecordBatch]] = {}
@@ -81,7 +82,7 @@ class Views:
             topic = key.rpartition("/")[0]
             source = partial(read_kafka, topic, parts, self.delay)
             announce = partial(kafka.send_all, self.settings, ALERTS)
-            work = partial(count, key, self.topic_ids[topic], first, source, announce)
+            work = partial(count, key, self.topic_ids[topic], self.generation, first, source, announce)
             summary = hbase.attempt(self.settings, work)
             yield pa.record_batch([[msgspec.json.encode(summary)]], schema=SUMMARY)
 
@@ -100,11 +101,17 @@ def read_kafka(topic: str, parts: list[pa.RecordBatch], delay: timedelta, start:
 
 
 def count(
-    key: str, topic_id: str, first: int, source: Source, announce: Announce, connection: happybase.Connection
+    key: str,
+    topic_id: str,
+    generation: str,
+    first: int,
+    source: Source,
+    announce: Announce,
+    connection: happybase.Connection,
 ) -> Summary:
     """Brings HBase up to the end of what ``source`` reads of a Kafka partition (``topic/number``) from ``first`` on."""
     topic, _, number = key.rpartition("/")
-    partition = Partition(connection, topic, topic_id, int(number), first)
+    partition = Partition(connection, topic, topic_id, generation, int(number), first)
     read = source(partition.start, partition.newest_ms)
     partition.end = read.end
     summary = Summary(key, read.end, len(read.records), sum(late for *_, late in read.records))
@@ -117,8 +124,11 @@ def count(
 class Partition:
     """The records ``[start, end)`` of a Kafka partition, and the state as of ``start``."""
 
-    def __init__(self, connection: happybase.Connection, topic: str, topic_id: str, number: int, first: int) -> None:
-        self.connection, self.topic, self.topic_id, self.number = connection, topic, topic_id, number
+    def __init__(
+        self, connection: happybase.Connection, topic: str, topic_id: str, generation: str, number: int, first: int
+    ) -> None:
+        self.connection, self.topic, self.number = connection, topic, number
+        self.topic_id, self.generation = topic_id, generation
         self._progress = connection.table(tables.SPEED_PROGRESS.name)
         self._column = tables.partition_column(tables.VALUE_FAMILY, number)
         # At start the newest progress there is; records below it are counted already.
@@ -133,6 +143,8 @@ class Partition:
                 f"topic {topic} is not the one that was counted so far: it was created anew, its offsets "
                 "begin again; drop the HBase tables and create them anew to count it from its beginning"
             )
+        if progress.generation not in ("", generation):
+            raise BrokenPromise("HBase was made anew since this job started; start it again, to go on from there")
         self.start = max(first, progress.end)
         self._before = self._read_progress(self.start)
         self.end = self.start
@@ -174,7 +186,7 @@ class Partition:
     def finish(self, newest_ms: int | None) -> None:
         """States that the partition is counted up to ``end``. Written last: until then a replay starts over."""
         if self.end > self._before.end:
-            progress = msgspec.json.encode(Progress(self.end, newest_ms, self.topic_id))
+            progress = msgspec.json.encode(Progress(self.end, newest_ms, self.topic_id, self.generation))
             self.put(tables.SPEED_PROGRESS, {self.topic.encode(): {self._column: progress}})
 
 

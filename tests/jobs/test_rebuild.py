@@ -16,6 +16,7 @@ from contracts import hbase as tables
 from contracts import paths, topics
 from contracts.errors import BrokenPromise
 from contracts.events import CLICKS, INVENTORY, PURCHASES, STREAMS
+from contracts.hbase import SPEED_PROGRESS
 from contracts.settings import Settings
 from jobs import rebuild
 from jobs.streaming.commits import Commit
@@ -31,8 +32,10 @@ GENERATOR = ("generator", "--rhythm", "flat", "--late-share", "0.02", "--duplica
 
 
 def cells(stack: Settings) -> dict[str, list[Any]]:
-    """Every cell of every table that the speed layer writes."""
-    return {table.name: hbase.scan(stack, table) for table in tables.HBASE_TABLES}
+    """Every cell of every table that the speed layer writes; of the progress, all but which rebuild it is after."""
+    found: dict[str, Any] = {table.name: hbase.scan(stack, table) for table in tables.HBASE_TABLES}
+    stands = rebuild.speed_progress(stack)
+    return found | {SPEED_PROGRESS.name: [(key, one.end, one.newest_ms, one.topic_id) for key, one in stands.items()]}
 
 
 def rows(snapshot: dict[str, list[Any]]) -> dict[str, int]:
@@ -49,7 +52,7 @@ def both(job: Job) -> None:
 def counted(stack: Settings, job: Job) -> dict[str, list[Any]]:
     """A day of the shop landed and counted, from nothing; HBase's cells after it."""
     hdfs = files.client(stack)
-    for folder in (paths.STAGING, paths.COMMITS, paths.CHECKPOINTS, *(paths.stream_folder(s.name) for s in STREAMS)):
+    for folder in (paths.STAGING, paths.COMMITS, *(paths.stream_folder(s.name) for s in STREAMS)):
         files.remove(hdfs, folder)
     for table in tables.HBASE_TABLES:
         rebuild.make_anew(stack, table)
