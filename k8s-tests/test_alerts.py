@@ -1,6 +1,5 @@
 """The alert rules, judged by Prometheus' own promtool: they load, and each fires when it must and only then."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ import yaml
 from contracts.errors import PlatformError
 from contracts.paths import INGEST, SPEED
 from deploy.helm import UMBRELLA, Helm, arguments
-from deploy.tools import folder
+from support.prometheus import evaluates, promtool
 from support.rendering import OPERATORS, SIZES, STANDALONE, render_monitored
 
 HERE = 'namespace="shop"'
@@ -86,10 +85,6 @@ def rules(files: tuple[Path, ...], target: Path) -> Path:
     return file
 
 
-def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([folder("prometheus") / "promtool", *arguments], capture_output=True, text=True)
-
-
 @pytest.mark.parametrize("size", SIZES)
 def test_prometheus_accepts_the_rules(charts: Path, tmp_path: Path, size: str) -> None:
     done = promtool("check", "rules", "--lint-fatal", str(rules(SIZES[size], tmp_path)))
@@ -108,21 +103,7 @@ def test_an_alert_fires_when_it_must_and_only_then(charts: Path, tmp_path: Path,
     rules((STANDALONE,), tmp_path)
     series = NOTHING | CASES[alert][0 if fires else 1]
     counted = f'count(ALERTS{{alertname="{alert}",alertstate="firing"}}) or vector(0)'
-    tests = {
-        "rule_files": ["rules.yaml"],
-        "tests": [
-            {
-                "interval": "1m",
-                "input_series": [{"series": name, "values": values} for name, values in series.items()],
-                "promql_expr_test": [
-                    {"expr": counted, "eval_time": "40m", "exp_samples": [{"labels": "{}", "value": int(fires)}]}
-                ],
-            }
-        ],
-    }
-    (tmp_path / "tests.yaml").write_text(yaml.safe_dump(tests))
-    done = promtool("test", "rules", str(tmp_path / "tests.yaml"))
-    assert done.returncode == 0, done.stdout + done.stderr
+    evaluates(tmp_path, series, counted, int(fires), "rules.yaml")
 
 
 def test_without_the_operators_kinds_the_install_stops_and_names_both_ways_out(charts: Path) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ import yaml
 from kubernetes import client
 
 from deploy.install import VALUES
-from deploy.tools import tool
+from deploy.tools import folder, tool
 from deploy.workloads import Release
 from support.rendering import render_monitored
 
@@ -61,6 +61,27 @@ class Prometheus:
     def firing(self) -> set[str]:
         """The names of the alerts that fire."""
         return {item["labels"]["alertname"] for item in self.ask("alerts")["alerts"] if item["state"] == "firing"}
+
+
+def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Prometheus' own tool, with the same evaluation as the server's."""
+    return subprocess.run([folder("prometheus") / "promtool", *arguments], capture_output=True, text=True)
+
+
+def evaluates(where: Path, series: Mapping[str, str], expression: str, value: float, *rules: str) -> None:
+    """Fails unless an expression gives this value 40 minutes after series began that have a value each minute.
+
+    ``where``: a folder for promtool's input, with the files ``rules`` in it.
+    """
+    expected = [{"labels": "{}", "value": value}]
+    test = {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "promql_expr_test": [{"expr": expression, "eval_time": "40m", "exp_samples": expected}],
+    }
+    (where / "tests.yaml").write_text(yaml.safe_dump({"rule_files": list(rules), "tests": [test]}))
+    done = promtool("test", "rules", str(where / "tests.yaml"))
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def endpoints(monitors: list[dict[str, Any]]) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
