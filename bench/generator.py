@@ -26,7 +26,8 @@ from generator.config import ONE_DAY, Config, Imperfections, Share
 from generator.ledger import Ledger
 from generator.metrics import Metrics
 from generator.play import Player
-from generator.shop import Batch, Shop
+from generator.records import Batch
+from generator.shop import Shop
 from generator.sinks import ConfluentSink
 
 BARE_RECORDS: Final = 500_000

@@ -19,6 +19,8 @@ from contracts.events import STREAMS, Stream
 DATABASE: Final = "ecommerce"
 MONEY: Final = "DECIMAL(12,2)"
 MONEY_SUM: Final = "DECIMAL(18,2)"
+BECOMES_CRITICAL: Final = "stock_level <= critical_threshold AND critical_threshold < stock_level - `change`"
+"""``StockChange.is_critical`` as a condition on a row of ``inventory``."""
 
 
 @dataclass(frozen=True, slots=True)

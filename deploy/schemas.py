@@ -33,7 +33,7 @@ CLOSER: dict[str, Schema] = {
     "rhythm": {"enum": ["flat", "daily"]},
     "engine": {"enum": ["impala", "spark"]},
     "pullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},
-    "late": SHARE,
+    "delayed": SHARE,
     "duplicate": SHARE,
     "outOfOrder": SHARE,
     "malformed": SHARE,
@@ -41,6 +41,8 @@ CLOSER: dict[str, Schema] = {
     "users": {"type": "object", "additionalProperties": {"enum": ["viewer", "user", "op", "admin"]}},
     "imagePullSecrets": {"type": "array", "items": {"type": "string"}},
 }
+FORMER = {"delayed": "late"}
+"""Names of values that had another one, which still works."""
 MODES = {"kafka": ["strimzi", "standalone"], "spark-jobs": ["operator", "native"]}
 IMAGE: Schema = {
     "type": "object",
@@ -66,10 +68,12 @@ def schema(chart: Path) -> Schema:
 
 def _object(values: dict[str, Any], closer: dict[str, Schema]) -> Schema:
     known = CLOSER | closer
+    properties = {name: known.get(name) or _of(name, value) for name, value in values.items()}
+    former = {FORMER[name]: properties[name] for name in values if name in FORMER}
     return {
         "type": "object",
         "additionalProperties": False,
-        "properties": {name: known.get(name) or _of(name, value) for name, value in values.items()},
+        "properties": properties | former,
     }
 
 

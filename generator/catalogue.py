@@ -1,17 +1,16 @@
-"""The shop's products: names, prices and popularity, drawn once from a seed.
+"""The shop's products: prices and popularity, drawn once from a seed.
 
-A product belongs to the category that the contract gives its id. Names come from Faker; prices are log-normal per
-category; the popularity of a category's products follows Zipf's law.
+A product belongs to the category that the contract gives its id. Prices are log-normal per category; the
+popularity of a category's products follows Zipf's law.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from faker import Faker
 
 from contracts.catalog import CATEGORIES, PRODUCT_CATEGORY
-from generator.config import cumulative, entropy, rng_for
+from generator.config import cumulative, rng_for
 
 ZIPF_EXPONENT: Final = 1.0
 
@@ -42,26 +41,12 @@ TRADE: Final = {
     "automotive": Trade(0.03, 0.16, 0.66, 55.0, 0.80),
 }
 
-THINGS: Final = {
-    "electronics": ("Headphones", "Keyboard", "Monitor", "Camera", "Speaker", "Router", "Tablet", "Charger"),
-    "fashion": ("Jacket", "Shirt", "Dress", "Jeans", "Scarf", "Sneakers", "Coat", "Belt"),
-    "home": ("Lamp", "Chair", "Rug", "Kettle", "Pan", "Blanket", "Shelf", "Mirror"),
-    "sports": ("Racket", "Ball", "Mat", "Dumbbell", "Helmet", "Backpack", "Tent", "Gloves"),
-    "beauty": ("Cream", "Shampoo", "Perfume", "Lipstick", "Soap", "Brush", "Serum", "Razor"),
-    "toys": ("Puzzle", "Blocks", "Doll", "Train", "Board Game", "Kite", "Robot", "Teddy"),
-    "books": ("Novel", "Cookbook", "Atlas", "Biography", "Thriller", "Poems", "Guide", "Comic"),
-    "groceries": ("Coffee", "Tea", "Olive Oil", "Pasta", "Chocolate", "Honey", "Rice", "Muesli"),
-    "garden": ("Shovel", "Hose", "Planter", "Seeds", "Lantern", "Rake", "Parasol", "Bench"),
-    "automotive": ("Tyre", "Battery", "Wiper", "Polish", "Seat Cover", "Jack", "Dashcam", "Toolbox"),
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
     """Arrays over the products, in the order of the contract's ids; categories by their index in ``CATEGORIES``."""
 
     ids: list[str]
-    names: list[str]
     category: np.ndarray
     cents: np.ndarray
     """Price in euro cents."""
@@ -75,8 +60,6 @@ class Catalogue:
     @classmethod
     def draw(cls, seed: int) -> "Catalogue":
         rng = rng_for("catalogue", seed)
-        fake = Faker("en_GB")
-        fake.seed_instance(entropy("products", seed))
         ids = list(PRODUCT_CATEGORY)
         category = np.array([CATEGORIES.index(name) for name in PRODUCT_CATEGORY.values()], dtype=np.int64)
         trades = [TRADE[name] for name in CATEGORIES]
@@ -84,17 +67,13 @@ class Catalogue:
         sigmas = np.array([trade.price_sigma for trade in trades])[category]
         deviation = rng.standard_normal(len(ids))
         cents = np.maximum(np.rint(medians * np.exp(sigmas * deviation) * 100), 1).astype(np.int64)
-        names = [
-            f"{fake.last_name()} {fake.color_name()} {fake.random_element(THINGS[name])}"
-            for name in PRODUCT_CATEGORY.values()
-        ]
 
         by_rank = np.stack([rng.permutation(np.flatnonzero(category == index)) for index in range(len(CATEGORIES))])
         popularity = np.arange(1, by_rank.shape[1] + 1) ** -ZIPF_EXPONENT
         dearness = np.tanh(deviation)
         for products in by_rank:
             dearness[products] -= np.average(dearness[products], weights=popularity)
-        return cls(ids, names, category, cents, dearness, by_rank, cumulative(popularity))
+        return cls(ids, category, cents, dearness, by_rank, cumulative(popularity))
 
     def pick(self, rng: np.random.Generator, categories: np.ndarray) -> np.ndarray:
         """A product of each category, by popularity."""

@@ -75,9 +75,12 @@ log = structlog.get_logger()
     help="A peak of arrivals at this time (UTC) of every day; can be repeated.",
 )
 @click.option(
-    "--late-share",
+    "--delayed-share",
+    "--late-share",  # its name before 0.1.0
+    "delayed_share",
     type=float,
-    default=DEFAULTS.late,
+    default=DEFAULTS.delayed,
+    envvar=[f"{PREFIX}_DELAYED_SHARE", f"{PREFIX}_LATE_SHARE"],
     show_envvar=True,
     help="Share of events sent 15 minutes to 3 hours after they happened.",
 )
@@ -149,7 +152,7 @@ def main(
     speedup: float | None,
     rhythm: str | None,
     flash_sale: tuple[str, ...],
-    late_share: float,
+    delayed_share: float,
     duplicate_share: float,
     out_of_order_share: float,
     malformed_share: float,
@@ -181,7 +184,7 @@ def main(
     config = Config(
         seed=seed,
         share=Share(replicas, replica, instance),
-        imperfections=Imperfections(late_share, duplicate_share, out_of_order_share, malformed_share),
+        imperfections=Imperfections(delayed_share, duplicate_share, out_of_order_share, malformed_share),
         flash_sales=tuple(FlashSale.parse(text) for text in flash_sale),
         day=played,
         events=(events or DEFAULT_EVENTS) if bounded else 0,

@@ -10,14 +10,17 @@ import numpy as np
 
 from contracts.catalog import CATEGORIES, WAREHOUSES
 from contracts.errors import Mistake
-from contracts.events import MAX_EVENT_AGE
+from contracts.events import MAX_EVENT_AGE, WATERMARK
 
 VISITORS: Final = 100_000
 """Visitors of the whole shop; replicas split them."""
 DAY_MS: Final = 86_400_000
 MINUTE_MS: Final = 60_000
-WATERMARK_MS: Final = 10 * MINUTE_MS
-"""What is sent longer than this after it happened counts as late; the streaming jobs' watermark."""
+WATERMARK_MS: Final = WATERMARK // timedelta(milliseconds=1)
+"""What is sent longer than this after it happened counts as delayed.
+
+The streaming jobs call it late where it is also that much older than the newest event before it in its Kafka partition.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ class FlashSale:
 class Imperfections:
     """Shares of all valid events, 0 to 0.5 each; see ``imperfections.py`` for what they mean."""
 
-    late: float = 0.005
+    delayed: float = 0.005
     duplicate: float = 0.005
     out_of_order: float = 0.02
     malformed: float = 0.001
@@ -112,6 +115,17 @@ class Config:
         """First millisecond of the day played."""
         assert self.day is not None
         return int(datetime.combine(self.day, time(), UTC).timestamp() * 1000)
+
+    @property
+    def identity(self) -> str:
+        """The settings as the draws are seeded with: spelt as ever, so that a seed's bytes outlive renamings."""
+        wrong = self.imperfections
+        return (
+            f"Config(seed={self.seed}, share={self.share}, imperfections=Imperfections(late={wrong.delayed}, "
+            f"duplicate={wrong.duplicate}, out_of_order={wrong.out_of_order}, malformed={wrong.malformed}), "
+            f"flash_sales={self.flash_sales}, day={self.day!r}, events={self.events}, rate={self.rate}, "
+            f"daily_rhythm={self.daily_rhythm})"
+        )
 
     def own(self, total: float) -> float:
         """This replica's part of a figure that holds for all replicas together."""

@@ -53,7 +53,7 @@ class EventIds:
 
     def __init__(self, config: Config, rng: np.random.Generator, start: int) -> None:
         """``start`` tells runs of equal settings apart that must not repeat their ids; 0 for a day played."""
-        run = entropy("events", repr(config), start) % 2**31
+        run = entropy("events", config.identity, start) % 2**31
         replicas = config.share.replicas
         self.prefix = f"{run - run % replicas + config.share.replica:08x}"
         self._rng = rng
@@ -160,7 +160,7 @@ class Encoder:
         return self._cents[rows["product"]] * rows["quantity"]
 
     def is_critical(self, rows: np.ndarray) -> np.ndarray:
-        """``StockChange.is_critical`` of rows."""
+        """``StockChange.is_critical`` of rows; a test compares them."""
         threshold = self._critical[rows["pair"]]
         return (rows["level"] <= threshold) & (threshold < rows["level"] - rows["change"])
 

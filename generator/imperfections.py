@@ -1,4 +1,4 @@
-"""What goes wrong on purpose between an event and its record: late, out of order, sent twice, malformed."""
+"""What goes wrong on purpose between an event and its record: delayed, out of order, sent twice, malformed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ import numpy as np
 from contracts.events import BY_NAME, CLICKS, INVENTORY, PURCHASES, Click, Purchase, StockChange, Stream, decoder
 from generator.config import MINUTE_MS, Imperfections
 
-LATE_MS: Final = (15 * MINUTE_MS, 180 * MINUTE_MS)
-"""How much later a late event is sent; well beyond the watermark of 10 minutes."""
+DELAY_MS: Final = (15 * MINUTE_MS, 180 * MINUTE_MS)
+"""How much later a delayed event is sent; well beyond the watermark."""
 JITTER_MS: Final = (50, 5_000)
 """How much later an event that is out of order is sent."""
 COPY_MS: Final = (1_000, 180_000)
@@ -25,17 +25,18 @@ AnyEvent = Click | Purchase | StockChange
 def delays(rng: np.random.Generator, shares: Imperfections, time: np.ndarray, end: int | None) -> np.ndarray:
     """How long each event waits before it is sent, in ms.
 
-    Of a day that ends at ``end`` the last 15 minutes are never late: no later event would make them so.
+    Of a day that ends at ``end`` the last 15 minutes are never delayed: no newer event would come before them, so the
+    jobs could not see it.
     """
     chance = rng.random(len(time))
     result = np.zeros(len(time), dtype=np.int64)
     jittered = np.flatnonzero(chance < shares.out_of_order)
     result[jittered] = rng.integers(*JITTER_MS, len(jittered))
-    is_late = chance >= 1 - shares.late
+    is_delayed = chance >= 1 - shares.delayed
     if end is not None:
-        is_late &= time < end - LATE_MS[0]
-    late = np.flatnonzero(is_late)
-    result[late] = rng.integers(*LATE_MS, len(late))
+        is_delayed &= time < end - DELAY_MS[0]
+    delayed = np.flatnonzero(is_delayed)
+    result[delayed] = rng.integers(*DELAY_MS, len(delayed))
     return result
 
 

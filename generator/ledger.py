@@ -1,6 +1,7 @@
 """The account of what was truly sent, against which the pipeline's figures are checked."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from contracts.errors import Mistake
 from contracts.events import STREAMS, Purchase, StockChange, Stream, decoder, timestamp
 from generator.config import MINUTE_MS, Config
 from generator.encode import money
-from generator.shop import COPY, LATE, MALFORMED, VALID, Batch
+from generator.records import EVENTS, Batch, Kind, count_kinds
 
 MINUTES_KEPT: Final = 48 * 60
 """Revenue by minute is kept for the newest so many minutes; the total counts them all."""
@@ -26,10 +27,17 @@ class Count:
     """Distinct valid events."""
     duplicates: int = 0
     """Additional copies of them."""
-    late: int = 0
-    """How many of ``produced`` were sent later than the watermark."""
+    delayed: int = 0
+    """How many of ``produced`` were sent longer than the watermark after they happened."""
     malformed: int = 0
     """Records that are no event."""
+
+    def add(self, kinds: Sequence[int]) -> None:
+        """Counts records, given by kind."""
+        self.produced += sum(kinds[kind] for kind in EVENTS)
+        self.delayed += kinds[Kind.DELAYED]
+        self.duplicates += kinds[Kind.COPY]
+        self.malformed += kinds[Kind.MALFORMED]
 
     @property
     def sent(self) -> int:
@@ -53,10 +61,9 @@ class Ledger:
     def add(self, batch: Batch, start: int, stop: int) -> None:
         """Counts the records ``start`` to ``stop`` of a batch, which were handed to the sink."""
         facts = batch.facts[start:stop]
-        kinds = np.bincount(facts["stream"].astype(np.int64) * 4 + facts["kind"], minlength=4 * len(STREAMS))
-        for stream, kind in zip(STREAMS, kinds.reshape(-1, 4).tolist(), strict=True):
-            self._count(stream, kind[VALID], kind[LATE], kind[COPY], kind[MALFORMED])
-        events = facts[facts["kind"] <= LATE]
+        for stream, kinds in zip(STREAMS, count_kinds(facts).tolist(), strict=True):
+            self.counts[stream].add(kinds)
+        events = facts[np.isin(facts["kind"], EVENTS)]
         if not len(events):
             return
         first, last = int(events["time"].min()), int(events["time"].max())
@@ -70,17 +77,10 @@ class Ledger:
         while len(self.minutes) > MINUTES_KEPT:
             del self.minutes[min(self.minutes)]
 
-    def _count(self, stream: Stream, valid: int, late: int, copies: int, malformed: int) -> None:
-        count = self.counts[stream]
-        count.produced += valid + late
-        count.late += late
-        count.duplicates += copies
-        count.malformed += malformed
-
-    def retract(self, stream: Stream, kind: int, value: bytes) -> None:
+    def retract(self, stream: Stream, kind: Kind, value: bytes) -> None:
         """Takes back a record that the sink could not deliver after all."""
-        self._count(stream, -(kind == VALID), -(kind == LATE), -(kind == COPY), -(kind == MALFORMED))
-        if kind > LATE:
+        self.counts[stream].add([-(kind == each) for each in Kind])
+        if kind not in EVENTS:
             return
         event = decoder(stream).decode(value)
         if isinstance(event, Purchase):

@@ -2,15 +2,11 @@
 
 import time
 
-import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, start_http_server
 
 from contracts.errors import Mistake
 from contracts.events import STREAMS
-from generator.shop import Batch
-
-KINDS = ("valid", "late", "copy", "malformed")
-"""Names of the kinds of records, by number."""
+from generator.records import Batch, Kind, count_kinds
 
 
 class Metrics:
@@ -18,7 +14,7 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         records = Counter("ecommerce_generator_records", "Records sent", ("stream", "kind"), registry=self.registry)
-        self._records = [[records.labels(stream.name, kind) for kind in KINDS] for stream in STREAMS]
+        self._records = [[records.labels(stream.name, kind.label) for kind in Kind] for stream in STREAMS]
         self.rate = Gauge("ecommerce_generator_rate", "Records a second, of the last second", registry=self.registry)
         self.waiting = Gauge(
             "ecommerce_generator_queue_length", "Records not yet acknowledged by Kafka", registry=self.registry
@@ -39,11 +35,8 @@ class Metrics:
             raise Mistake(f"cannot serve metrics at {host}:{port}: {error.strerror}") from error
 
     def add(self, batch: Batch, start: int, stop: int) -> None:
-        facts = batch.facts[start:stop]
-        kinds = np.bincount(
-            facts["stream"].astype(np.int64) * len(KINDS) + facts["kind"], minlength=len(KINDS) * len(STREAMS)
-        )
-        for counters, counts in zip(self._records, kinds.reshape(-1, len(KINDS)).tolist(), strict=True):
+        kinds = count_kinds(batch.facts[start:stop])
+        for counters, counts in zip(self._records, kinds.tolist(), strict=True):
             for counter, count in zip(counters, counts, strict=True):
                 if count:
                     counter.inc(count)

@@ -15,7 +15,8 @@ import structlog
 from contracts.errors import Unreachable
 from generator.ledger import Ledger
 from generator.metrics import Metrics
-from generator.shop import Batch, Shop
+from generator.records import Batch
+from generator.shop import Shop
 from generator.sinks import Sink
 
 TICK_SECONDS: Final = 0.02

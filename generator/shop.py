@@ -20,17 +20,10 @@ from generator.catalogue import Catalogue
 from generator.config import DAY_MS, WATERMARK_MS, Config, rng_for
 from generator.encode import Encoder, EventIds
 from generator.imperfections import COPY_MS, DEFECTS_OF, delays, malformed
+from generator.records import FACTS, Batch, Kind
 from generator.stock import ADJUSTMENTS_PER_SALE, STOCK_ROW, Stock
 from generator.visitors import PLACES, Visitors
 from generator.walk import CLICK_ROW, PURCHASE_ROW, Walk
-
-VALID, LATE, COPY, MALFORMED = range(4)
-"""Kinds of records: an event in time, an event sent late on purpose, a copy of an event, no event at all."""
-
-FACTS: Final = np.dtype(
-    [("send", "i8"), ("time", "i8"), ("stream", "u1"), ("kind", "u1"), ("cents", "i8"), ("critical", "?")]
-)
-"""What the ledger needs to know of a record. ``stream`` is an index of ``STREAMS``."""
 
 LAST_ORDERS_MS: Final = 1_000
 """So long before the end of a day the last purchase is made and stock changes, so that all is dated that day."""
@@ -45,40 +38,6 @@ LIVE_STEP_MS: Final = (50, 1_000)
 PILOT_SESSIONS: Final = 20_000
 WALK_SESSIONS: Final = 20_000
 """Sessions walked at once, at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Records in the order in which they are sent: facts, keys, values and event ids (empty for malformed ones)."""
-
-    facts: np.ndarray
-    keys: list[str]
-    values: list[str | bytes]
-    ids: list[str]
-
-    def take(self, order: np.ndarray) -> "Batch":
-        """The records of these numbers."""
-        numbers = order.tolist()
-        return Batch(
-            self.facts[order],
-            [self.keys[number] for number in numbers],
-            [self.values[number] for number in numbers],
-            [self.ids[number] for number in numbers],
-        )
-
-    def happened_before(self, now: int, start: int) -> "Batch":
-        """The records from ``start`` on whose events happened before ``now`` (ms)."""
-        return self.take(start + np.flatnonzero(self.facts["time"][start:] < now))
-
-    def id_lines(self, start: int, stop: int) -> list[str]:
-        """Stream, tab and event id of each event; not of copies and malformed records."""
-        streams = self.facts["stream"][start:stop].tolist()
-        kinds = self.facts["kind"][start:stop].tolist()
-        return [
-            f"{STREAMS[stream].name}\t{event_id}\n"
-            for stream, kind, event_id in zip(streams, kinds, self.ids[start:stop], strict=True)
-            if kind <= LATE
-        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +94,7 @@ class Shop:
             low, high = LIVE_STEP_MS
             self.step_ms = int(min(max(BLOCK_EVENTS / rate * 1000, low), high))
 
-        self._rng = rng_for("play", repr(config), run)
+        self._rng = rng_for("play", config.identity, run)
         warehouse_of = np.array([place.warehouse for place in PLACES.values()])
         self._warehouse = warehouse_of[self.visitors.country]
         weights = np.array([place.weight for place in PLACES.values()])
@@ -191,7 +150,7 @@ class Shop:
         batch = self._send(2**62).happened_before(now, 0)
         facts = batch.facts
         facts["send"] = np.minimum(facts["send"], now)
-        facts["kind"][(facts["kind"] == LATE) & (facts["send"] - facts["time"] <= WATERMARK_MS)] = VALID
+        facts["kind"][(facts["kind"] == Kind.DELAYED) & (facts["send"] - facts["time"] <= WATERMARK_MS)] = Kind.VALID
         return batch
 
     def _visit(self, start: int, end: int) -> None:
@@ -234,7 +193,7 @@ class Shop:
             fact["send"] = rows["send"]
             fact["time"] = rows["time"]
             fact["stream"] = index
-            fact["kind"] = np.where(rows["send"] - rows["time"] > WATERMARK_MS, LATE, VALID)
+            fact["kind"] = np.where(rows["send"] - rows["time"] > WATERMARK_MS, Kind.DELAYED, Kind.VALID)
             if rows.dtype == PURCHASE_ROW:
                 fact["cents"] = self._encoder.cents(rows)
             if rows.dtype == STOCK_ROW:
@@ -260,12 +219,12 @@ class Shop:
         return batch.take(np.argsort(batch.facts["send"], kind="stable"))
 
     def _plan_copies(self, facts: np.ndarray, keys: list[str], values: list[str], ids: list[str]) -> None:
-        """Some events are sent again later; late ones are not: a copy of theirs could not be told from a new event."""
+        """Some events are sent again later; delayed ones are not: no job would know such a copy from a new event."""
         chosen = self._rng.random(len(facts)) < self.config.imperfections.duplicate
-        for index in np.flatnonzero(chosen & (facts["kind"] == VALID)).tolist():
+        for index in np.flatnonzero(chosen & (facts["kind"] == Kind.VALID)).tolist():
             copy = facts[index : index + 1].copy()
             copy["send"] += self._rng.integers(*COPY_MS)
-            copy["kind"] = COPY
+            copy["kind"] = Kind.COPY
             self._copied += 1
             entry = (int(copy["send"][0]), self._copied, copy, keys[index], values[index], ids[index])
             heapq.heappush(self._copies, entry)
@@ -276,7 +235,7 @@ class Shop:
         """Malformed records made of some of the events, sent right after them."""
         chosen = np.flatnonzero(self._rng.random(len(facts)) < self.config.imperfections.malformed)
         spoilt = facts[chosen]
-        spoilt["kind"] = MALFORMED
+        spoilt["kind"] = Kind.MALFORMED
         spoilt_values: list[str | bytes] = []
         for index, event_id in zip(chosen.tolist(), self._ids.draw(len(chosen)), strict=True):
             stream = STREAMS[facts["stream"][index]]

@@ -21,7 +21,7 @@ from clients import kafka
 from contracts.errors import Mistake
 from contracts.events import BY_TOPIC, STREAMS, Stream
 from contracts.settings import Settings
-from generator.shop import MALFORMED, Batch
+from generator.records import Batch, Kind
 
 DELIVERY_SECONDS: Final = 600
 """How long a record is tried again before it counts as failed: longer than a broker's restart takes."""
@@ -38,7 +38,7 @@ class Failure:
     """A record that was not delivered."""
 
     stream: Stream
-    kind: int
+    kind: Kind
     value: bytes
     reason: str
 
@@ -78,9 +78,9 @@ class ConfluentSink:
             },
             logger=logging.getLogger("librdkafka"),
         )
-        self._on_delivery = [functools.partial(self._delivered, kind) for kind in range(MALFORMED + 1)]
+        self._on_delivery = [functools.partial(self._delivered, kind) for kind in Kind]
 
-    def _delivered(self, kind: int, error: Any, message: Any) -> None:
+    def _delivered(self, kind: Kind, error: Any, message: Any) -> None:
         if error is not None:
             self.failed.append(Failure(BY_TOPIC[message.topic()], kind, message.value(), error.str()))
 
@@ -136,7 +136,7 @@ class KafkaPythonSink:
     def _done(self, _metadata: object) -> None:
         self._waiting -= 1
 
-    def _failed(self, stream: Stream, kind: int, value: bytes, error: BaseException) -> None:
+    def _failed(self, stream: Stream, kind: Kind, value: bytes, error: BaseException) -> None:
         self._waiting -= 1
         self.failed.append(Failure(stream, kind, value, str(error)))
 
@@ -147,7 +147,7 @@ class KafkaPythonSink:
         ):
             stream, value = STREAMS[stream_index], _bytes(batch.values[at])
             self._waiting += 1
-            failed = functools.partial(self._failed, stream, kind, value)
+            failed = functools.partial(self._failed, stream, Kind(kind), value)
             try:
                 future = self._producer.send(stream.topic, value, batch.keys[at].encode())
             except KafkaTimeoutError as error:

@@ -15,7 +15,7 @@ from clients.hbase import HBASE_SETTINGS
 from clients.sql import SQL_SETTINGS
 from contracts.command import run, with_settings
 from contracts.errors import NotFound
-from contracts.events import timestamp
+from contracts.events import critical, timestamp
 from contracts.settings import Settings
 from serving import speed, views
 
@@ -119,8 +119,8 @@ def stock(product: str, as_json: bool, settings: Settings) -> None:
         return
     table = Table("warehouse", "stock", "critical at", "critical", "since", title=f"Stock of {product}")
     for warehouse, state in found.items():
-        critical = "yes" if state.level <= state.threshold else ""
-        table.add_row(warehouse, str(state.level), str(state.threshold), critical, timestamp(state.time))
+        shown = "yes" if critical(state.level, state.threshold) else ""
+        table.add_row(warehouse, str(state.level), str(state.threshold), shown, timestamp(state.time))
     Console().print(table)
 
 

@@ -1,8 +1,8 @@
 """The ``.sql`` files: loading them and filling in their parameters.
 
-A file names its parameters as ``${name}``: the marts and raw streams of the contract, and ``${date}``. A mart stands
-for its qualified name; a stream for the day's events, each ``event_id`` once, whatever copies have landed. The only
-value that comes from outside is the day, and it is a ``date``, not text.
+A file names its parameters as ``${name}``: the marts and raw streams of the contract, ``${date}`` and
+``${becomes_critical}``. A mart stands for its qualified name; a stream for the day's events, each ``event_id`` once,
+whatever copies have landed. The only value that comes from outside is the day, and it is a ``date``, not text.
 """
 
 from datetime import date
@@ -11,7 +11,7 @@ from pathlib import Path
 from string import Template
 from typing import Final
 
-from contracts.hive import MARTS, RAW, HiveTable
+from contracts.hive import BECOMES_CRITICAL, MARTS, RAW, HiveTable
 
 FOLDER: Final = Path(__file__).parent / "tasks" / "sql"
 
@@ -20,7 +20,7 @@ def statement(name: str, day: date) -> str:
     """The text of ``sql/<name>.sql`` for a day. Raises ``KeyError`` for a parameter that the contract lacks."""
     streams = {stream: distinct_events(table, day) for stream, table in RAW.items()}
     marts = {mart: table.qualified for mart, table in MARTS.items()}
-    return _template(name).substitute(streams | marts, date=f"'{day:%Y-%m-%d}'")
+    return _template(name).substitute(streams | marts, date=f"'{day:%Y-%m-%d}'", becomes_critical=BECOMES_CRITICAL)
 
 
 def streams(name: str) -> list[str]:

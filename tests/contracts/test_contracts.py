@@ -1,6 +1,9 @@
 """The contracts: what is an event and what is not, and that every form of a schema is the same schema."""
 
+import random
 import re
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -85,6 +88,22 @@ def test_stock_is_critical_only_when_it_crosses_its_threshold() -> None:
     assert not critical(6, -1)
     assert not critical(4, -1), "was at the threshold already"
     assert not critical(5, 3), "rose to it"
+
+
+def test_sql_takes_the_same_changes_for_critical() -> None:
+    rng = random.Random(41)
+    changes = [
+        samples.stock_change(stock_level=level, change=min(rng.randint(-9, 9), level), critical_threshold=limit)
+        for level, limit in ((rng.randint(0, 12), rng.randint(0, 8)) for _ in range(2_000))
+    ]
+    expected = [BY_NAME["inventory"].event(**change).is_critical() for change in changes]  # type: ignore[union-attr]
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.execute("CREATE TABLE inventory (stock_level, `change`, critical_threshold)")
+        rows = [(change["stock_level"], change["change"], change["critical_threshold"]) for change in changes]
+        database.executemany("INSERT INTO inventory VALUES (?, ?, ?)", rows)
+        found = database.execute(f"SELECT {hive.BECOMES_CRITICAL} FROM inventory ORDER BY rowid").fetchall()  # noqa: S608
+    assert [bool(critical) for (critical,) in found] == expected
+    assert 0 < sum(expected) < len(expected)
 
 
 @pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.name)

@@ -63,7 +63,7 @@ def test_a_day_arrives_as_the_ledger_says(stack: Settings, tmp_path: Path, clien
 def test_sigterm_loses_nothing(stack: Settings, tmp_path: Path) -> None:
     ledger = tmp_path / "ledger.json"
     with records_of(stack) as records:
-        process = shop(stack, "--rate=3000", "--late-share=0.05", "--ledger", str(ledger))
+        process = shop(stack, "--rate=3000", "--delayed-share=0.05", "--ledger", str(ledger))
         assert process.stderr is not None
         while '"progress"' not in process.stderr.readline():
             assert process.poll() is None

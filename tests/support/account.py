@@ -27,7 +27,7 @@ class Account:
     users: set[str] = field(default_factory=set)
 
     def differences(self, ledger: dict[str, Any]) -> list[str]:
-        """What the ledger says otherwise; nothing is said of ``late``, which depends on the order of sending."""
+        """What the ledger says otherwise. It knows nothing of ``late``, which depends on the order of sending."""
         found = []
         for stream in STREAMS:
             said = ledger["streams"][stream.name]

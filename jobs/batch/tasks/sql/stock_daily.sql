@@ -10,7 +10,7 @@ SELECT
   SUM(CASE WHEN reason = 'restock' THEN `change` ELSE 0 END) AS restocked,
   SUM(CASE WHEN reason = 'adjustment' THEN `change` ELSE 0 END) AS adjusted,
   MAX(CASE WHEN recency = 1 THEN critical_threshold END) AS critical_threshold,
-  COUNT(CASE WHEN stock_level <= critical_threshold AND critical_threshold < stock_level - `change` THEN 1 END) AS alerts,
+  COUNT(CASE WHEN ${becomes_critical} THEN 1 END) AS alerts,
   `date`
 FROM (
   SELECT
