@@ -22,13 +22,20 @@ class Progress(msgspec.Struct):
     """Up to which offset a Kafka partition is counted (``end``, the offset after the last one).
 
     ``newest_ms``: the running maximum of event times, milliseconds since 1970 UTC. ``topic_id``: Kafka's id of the
-    topic that the offsets belong to. ``generation``: which rebuild made the tables, empty before the first.
+    topic that the offsets belong to. ``generation``: which rebuild made the tables, empty before the first. ``base``:
+    what versions of cells are above offsets, the ends of topics of this name that were there before.
     """
 
     end: int = 0
     newest_ms: int | None = None
     topic_id: str = ""
     generation: str = ""
+    base: int = 0
+
+    @property
+    def version(self) -> int:
+        """The version of cells that count up to here."""
+        return self.base + self.end
 
 
 REBUILDING: Final = "rebuilding"

@@ -117,7 +117,7 @@ def require_same_topics(last: Commit, topic_ids: dict[str, str]) -> None:
         if topic_ids.get(topic, known) != known:
             raise BrokenPromise(
                 f"topic {topic} is not the one that was landed so far: it was created anew, its offsets begin again; "
-                "`python -m jobs.adopt --dry-run` shows how to land it from its beginning"
+                f"python -m jobs.adopt --topic {topic} lands it from its beginning"
             )
 
 

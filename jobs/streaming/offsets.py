@@ -35,7 +35,7 @@ def held(settings: Settings, topics: list[str], done: dict[str, int]) -> kafka.R
         if behind := [place for place, end in done.items() if found.get(place, (0, 0))[1] < end]:
             raise NotReady(
                 f"{behind[0]} ends at offset {found.get(behind[0], (0, 0))[1]}, though records up to {done[behind[0]]} "
-                "were handled: the topic was cut or created anew; `python -m jobs.adopt --dry-run` shows what to do"
+                "were handled: the topic was cut or created anew (python -m jobs.adopt goes on with it)"
             )
         return found
 

@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame
 
 from clients import hbase
 from clients.hbase import HBASE_SETTINGS
+from clients.hdfs import HDFS_SETTINGS
 from clients.kafka import KAFKA_SETTINGS
 from contracts.command import run, with_settings
 from contracts.errors import NotFound
@@ -29,7 +30,7 @@ OUTCOMES = ("events", "late", "duplicates", "alerts", "missed")
 
 
 @click.command()
-@with_settings(*KAFKA_SETTINGS, "hdfs_uri", "hdfs_user", *HBASE_SETTINGS)
+@with_settings(*KAFKA_SETTINGS, "hdfs_uri", *HDFS_SETTINGS, *HBASE_SETTINGS)
 @streaming_options(SPEED)
 def main(settings: Settings, streaming: StreamingSettings) -> None:
     """Keep HBase current: revenue by minute, stock, user profiles, critical-stock alerts.

@@ -140,13 +140,14 @@ class Partition:
             )
         if progress.topic_id not in ("", topic_id):
             raise BrokenPromise(
-                f"topic {topic} is not the one that was counted so far: it was created anew, its offsets "
-                "begin again; drop the HBase tables and create them anew to count it from its beginning"
+                f"topic {topic} is not the one that was counted so far: it was created anew, its offsets begin again; "
+                f"python -m jobs.adopt --topic {topic} counts it from its beginning"
             )
         if progress.generation not in ("", generation):
             raise BrokenPromise("HBase was made anew since this job started; start it again, to go on from there")
+        self.base = progress.base
         self.start = max(first, progress.end)
-        self._before = self._read_progress(self.start)
+        self._before = self._read_progress(self.base + self.start)
         self.end = self.start
         self.newest_ms = self._before.newest_ms
 
@@ -166,7 +167,7 @@ class Partition:
         """Writes ``merge(value as of start, added value)`` of each row, as version ``end``."""
         column = tables.partition_column(family, self.number)
         handle = self.connection.table(table.name)
-        rows = handle.rows(list(added), columns=[column], timestamp=self.start + 1)
+        rows = handle.rows(list(added), columns=[column], timestamp=self.base + self.start + 1)
         before = {key: msgspec.json.decode(row[column], type=kind) for key, row in rows}
         self.put(
             table,
@@ -178,7 +179,7 @@ class Partition:
 
     def put(self, table: tables.HBaseTable, rows: dict[bytes, dict[bytes, bytes]]) -> None:
         """Writes rows as version ``end``."""
-        batch = self.connection.table(table.name).batch(timestamp=self.end)
+        batch = self.connection.table(table.name).batch(timestamp=self.base + self.end)
         for key, row in rows.items():
             batch.put(key, row)
         batch.send()
@@ -186,7 +187,7 @@ class Partition:
     def finish(self, newest_ms: int | None) -> None:
         """States that the partition is counted up to ``end``. Written last: until then a replay starts over."""
         if self.end > self._before.end:
-            progress = msgspec.json.encode(Progress(self.end, newest_ms, self.topic_id, self.generation))
+            progress = msgspec.json.encode(Progress(self.end, newest_ms, self.topic_id, self.generation, self.base))
             self.put(tables.SPEED_PROGRESS, {self.topic.encode(): {self._column: progress}})
 
 
@@ -251,7 +252,7 @@ def _unseen(partition: Partition, records: Records) -> Records:
         first.setdefault(record[1].event_id, record)
     table = partition.connection.table(tables.SEEN_PURCHASES.name)
     seen = {key.decode(): row[tables.SEEN_AT.column] for key, row in table.rows([key.encode() for key in first])}
-    places = {key: tables.seen_at(partition.number, record[0]) for key, record in first.items()}
+    places = {key: tables.seen_at(partition.number, partition.base + record[0]) for key, record in first.items()}
     # Seen at this very place is a replay of this batch, not a copy.
     fresh = {key: record for key, record in first.items() if seen.get(key, places[key]) == places[key]}
     # No version given: the time to live counts from the clock, not from an offset.
