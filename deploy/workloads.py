@@ -12,7 +12,10 @@ from contracts.errors import NotReady
 from local.progress import Progress
 
 POLL_SECONDS = 1.0
-STUCK = ("ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError", "CrashLoopBackOff", "ImagePullBackOff")
+STUCK = frozenset(
+    {"ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError", "CrashLoopBackOff", "ImagePullBackOff"}
+)
+"""Reasons for which the kubelet says that a container waits."""
 STUCK_SECONDS = 60.0
 
 
@@ -57,7 +60,7 @@ class Release:
         return {
             f"{pod.metadata.name}/{status.name}": status.restart_count
             for pod in self.pods()
-            for status in [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]
+            for status in _containers(pod)
             if status.restart_count
         }
 
@@ -78,7 +81,7 @@ class Release:
         labels = item.spec.template.metadata.labels["app.kubernetes.io/name"]
         mine = [pod for pod in pods if pod.metadata.labels.get("app.kubernetes.io/name") == labels]
         reason = next((text for pod in mine if (text := why_not_ready(pod))), "" if mine else "no pod yet")
-        stuck = any(word in reason for word in STUCK)
+        stuck = not ready and any(cannot_start(pod) for pod in mine)
         return Workload(item.metadata.name.removeprefix(f"{self.name}-"), ready, "" if ready else reason, stuck)
 
     def wait(self, title: str, seconds: float) -> None:
@@ -123,7 +126,7 @@ def why_not_ready(pod: Any) -> str:
         conditions = {item.type: item for item in pod.status.conditions or []}
         scheduled = conditions.get("PodScheduled")
         return f"not scheduled: {scheduled.message}" if scheduled and scheduled.message else "not scheduled"
-    for status in [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]:
+    for status in _containers(pod):
         state = status.state
         if state.waiting and state.waiting.reason not in ("PodInitializing", "ContainerCreating"):
             return f"{status.name}: {state.waiting.reason}"
@@ -134,3 +137,13 @@ def why_not_ready(pod: Any) -> str:
         if state.running and not status.ready:
             return "starting"
     return "" if pod.status.phase == "Running" else "creating"
+
+
+def cannot_start(pod: Any) -> bool:
+    """Whether a container waits for what time alone does not bring."""
+    return any(status.state.waiting and status.state.waiting.reason in STUCK for status in _containers(pod))
+
+
+def _containers(pod: Any) -> list[Any]:
+    """The states of a pod's containers, those that prepare it first."""
+    return [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]

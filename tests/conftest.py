@@ -4,21 +4,19 @@ It ends with the last of these tests, before those on a cluster begin.
 """
 
 import logging
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from contracts.settings import Settings
-from local.jobs import environment
 from local.ports import Ports
+from local.site import ROOT
 from local.stack import Stack
+from tests.support.running import job_environment
 
 logging.getLogger("py4j").setLevel(logging.ERROR)  # it says goodbye after pytest has closed its streams
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="package")
@@ -53,8 +51,3 @@ def job(stack: Settings, local_stack: Stack) -> Callable[..., subprocess.Complet
         )
 
     return run
-
-
-def job_environment(stack: Stack) -> dict[str, str]:
-    """The environment in which a job reaches a local stack."""
-    return {**os.environ, **environment(stack.site)}

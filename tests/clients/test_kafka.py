@@ -19,7 +19,7 @@ from contracts.events import CLICKS, STREAMS
 from contracts.settings import Settings
 from contracts.topics import ALERTS, DEAD_LETTERS, TOPICS
 from jobs import acls, prepare
-from tests.conftest import ROOT
+from local.site import ROOT
 from tests.support.secured_kafka import PASSWORD, credentials, secured_kafka
 
 BROKERS = "one:9092,two:9092"

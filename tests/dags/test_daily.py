@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from contracts.dag import DAG_ID
-from tests.conftest import ROOT
+from local.site import ROOT
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from images.builder import IMAGES, digest, dockerfile, parents
+from local.site import ROOT
 from local.tools import OPENED_PACKAGES
-from tests.conftest import ROOT
 
 GROUPS = ("tasks", "spark", "generator", "airflow")
 PROBE = ROOT / "clients" / "probe.py"

@@ -20,10 +20,10 @@ from contracts.hbase import SPEED_PROGRESS
 from contracts.settings import Settings
 from jobs import rebuild
 from jobs.streaming.commits import Commit
+from local.site import ROOT
 from local.stack import Stack
-from tests.conftest import ROOT, job_environment
 from tests.support import kafka, samples
-from tests.support.running import CRASHING, Job, ok
+from tests.support.running import CRASHING, Job, job_environment, ok
 
 pytestmark = pytest.mark.timeout(1200)
 INGEST = ("jobs.streaming.ingest", "--available-now")

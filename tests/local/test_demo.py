@@ -12,7 +12,7 @@ import pytest
 
 from local.demo import TaskLines, problems
 from local.ports import Ports, in_use
-from tests.conftest import ROOT
+from local.site import ROOT
 
 GOOD: dict[str, Any] = {
     "produced": {"clicks": 10},

@@ -16,7 +16,7 @@ from clients import hbase
 from contracts.events import Alert
 from contracts.hbase import STOCK, STOCK_ALERTS, USER_PROFILES, HBaseTable, Spending, Stock, Visit
 from contracts.settings import Settings
-from tests.conftest import ROOT
+from local.site import ROOT
 
 MORNING = datetime(2026, 11, 21, 9, tzinfo=UTC)
 EVENING = datetime(2026, 11, 21, 18, tzinfo=UTC)

@@ -10,7 +10,7 @@ import pytest
 
 from contracts.errors import Mistake
 from deploy.clusters.reservation import require, reserved
-from tests.conftest import ROOT
+from local.site import ROOT
 
 HOLDER = """
 from deploy.clusters.reservation import reserved

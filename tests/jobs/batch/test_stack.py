@@ -31,8 +31,8 @@ from contracts.hbase import (
 from contracts.hive import DATABASE, MARTS, RAW
 from contracts.settings import Settings
 from jobs.prepare import create_hive_tables
+from local.site import ROOT
 from serving import views
-from tests.conftest import ROOT
 from tests.support.batch_data import DAY, Landed, shop_days
 
 TASKS = ("check_data", "repair_partitions", "revenue", "funnel", "affinity", "stock", "reconcile", "export_csv")

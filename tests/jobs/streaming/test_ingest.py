@@ -26,10 +26,10 @@ from contracts.settings import Settings
 from jobs import audit
 from jobs.streaming.commits import Commit, CommitLog, LandedFile, Writer
 from jobs.streaming.ingest import require_same_topics
+from local.site import ROOT
 from local.stack import Stack
-from tests.conftest import ROOT, job_environment
 from tests.support import kafka, samples
-from tests.support.running import CRASHING, Job, ok
+from tests.support.running import CRASHING, Job, job_environment, ok
 
 INGEST = ("jobs.streaming.ingest", "--available-now")
 

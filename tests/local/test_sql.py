@@ -1,0 +1,32 @@
+"""Statements for the SQL endpoint from the command line."""
+
+import os
+import subprocess
+import sys
+
+from local import sql
+from local.site import ROOT
+from local.stack import Stack
+
+
+def test_statements_are_split_outside_quotes_and_comments() -> None:
+    text = "select ';' ; -- not here;\nselect `a;b`, \"c;\"\n;select 3"
+    assert sql.split(text) == ["select ';'", 'select `a;b`, "c;"', "select 3"]
+
+
+def test_sql_command_prints_rows_and_fails_with_one_line(local_stack: Stack) -> None:
+    environment = {**os.environ, "ECOMMERCE_LOCAL_DIR": str(local_stack.site.directory)}
+    command = [sys.executable, "-m", "local", "sql", "-e"]
+    good = subprocess.run(
+        [*command, "select 1 a, null b; create database if not exists scratch"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert (good.returncode, good.stdout) == (0, "a\tb\n1\tNULL\n")
+    bad = subprocess.run([*command, "selec 1"], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert bad.returncode == 1
+    assert bad.stderr.startswith("error: the SQL endpoint (spark on ")
+    assert "[PARSE_SYNTAX_ERROR]" in bad.stderr
+    assert len(bad.stderr.splitlines()) == 1
