@@ -1,5 +1,6 @@
 """The images' sources: what they install is locked, what they share with the local servers agrees."""
 
+import os
 import re
 import socket
 import struct
@@ -137,3 +138,39 @@ def test_probe_waits() -> None:
         code, message = probe("--wait", "2", "tcp", address)
     assert code == 1
     assert "Connection refused" in message
+
+
+IMPORTING = """
+import importlib, importlib.metadata as metadata, sys
+installed, modules = set(sys.argv[1].split()), sys.argv[2].split()
+ours = {name for name, of in metadata.packages_distributions().items()
+        if not {part.lower().replace("_", "-") for part in of} & installed}
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ours:
+            raise ModuleNotFoundError(f"{name} is not installed in the image")
+
+sys.meta_path.insert(0, Absent())
+for module in modules:
+    importlib.import_module(module)
+"""
+PROGRAMS = {
+    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True)
+    "clients.sql clients.metastore jobs.batch.tasks.revenue jobs.batch.tasks.reconcile jobs.batch.tasks.export_csv",
+    "spark": "jobs.streaming.ingest jobs.streaming.speed jobs.prepare clients.__main__ clients.sql",
+    "generator": "generator.cli",
+    "airflow": "contracts.dag",
+}
+"""What runs in an image."""
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_an_image_has_what_its_programs_import(group: str) -> None:
+    installed = " ".join(name.lower().replace("_", "-") for name in pins(ROOT / "requirements" / f"{group}.txt"))
+    command = [sys.executable, "-c", IMPORTING, installed, PROGRAMS[group]]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-500:]
