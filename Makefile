@@ -82,7 +82,7 @@ hooks: env ## Have git check each commit: what .pre-commit-config.yaml lists
 	@$(VENV)/bin/pre-commit install
 
 docs: env ## Build the docs site into build/docs; a link that leads nowhere is an error
-	@NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict
 
 bench: env ## Measure; results under build/bench
 	@$(PYTHON) -m bench $(ARGS)

@@ -17,8 +17,8 @@ import structlog
 from contracts.errors import PlatformError
 from contracts.settings import PREFIX, Dataclass, Settings, variable
 
-HELP = ["-h", "--help"]
-"""The flags that print what a command does."""
+HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
+"""Of every command that :func:`run` runs: the flags that print what it does."""
 Command = Callable[..., Any]
 
 
@@ -92,7 +92,7 @@ def run(command: click.Command) -> None:
     """Runs a command as the program: logging configured, errors as one sentence and an exit code."""
     configure_logging()
     try:
-        command(help_option_names=HELP)
+        command(**HELP)
     except PlatformError as error:
         show(error)
         sys.exit(error.exit_code)

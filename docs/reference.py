@@ -90,7 +90,7 @@ def commands() -> str:
 
 def helps(command: click.Command, path: str, parent: click.Context | None = None) -> Iterator[str]:
     """What a command and the commands below it print as help."""
-    context = click.Context(command, parent, path, help_option_names=HELP, max_content_width=100, terminal_width=100)
+    context = click.Context(command, parent, path, max_content_width=100, terminal_width=100, **HELP)
     yield command.get_help(context)
     if isinstance(command, click.Group):
         for below, child in command.commands.items():

@@ -16,7 +16,7 @@ FETCHED = re.compile(r'(?:<script[^>]* src|<img[^>]* src|<link[^>]* href)="?(?:h
 
 
 def test_the_site_builds(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
     done = subprocess.run(command, cwd=reference.ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     pages = list(tmp_path.rglob("*.html"))
