@@ -39,8 +39,8 @@ lint: env ## Style, types, and who imports whom
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports --no-logo
 
-test: lint ## Style, types and all tests; ARGS go to pytest
-	@$(PYTHON) -m pytest $(ARGS)
+test: lint ## Style, types, all tests and what they cover; ARGS go to pytest, of some tests nothing is measured
+	@$(PYTHON) -m pytest $(or $(ARGS),--cov)
 
 test-k8s: env ## The tests on a cluster alone: KUBECONFIG's, kind, or a node of packages; KEEP=1 leaves it
 	@$(PYTHON) -m pytest k8s-tests $(ARGS)

@@ -71,11 +71,10 @@ class Session:
             self._cursor.execute(statement)
             try:
                 columns = [column[0] for column in self._cursor.description or ()]
+                rows = (self._cursor.fetchall() if limit is None else self._cursor.fetchmany(limit)) if columns else []
             except IndexError:  # impyla's answer to a result without columns, as Spark gives for DDL
-                columns = []
-            if not columns:
                 return Result([], [])
-            return Result(columns, self._cursor.fetchall() if limit is None else self._cursor.fetchmany(limit))
+            return Result(columns, rows)
 
     @contextmanager
     def _typed(self, statement: str) -> Iterator[None]:

@@ -24,7 +24,7 @@ def test_sql_command_prints_rows_and_fails_with_one_line(local_stack: Stack) -> 
         capture_output=True,
         text=True,
     )
-    assert (good.returncode, good.stdout) == (0, "a\tb\n1\tNULL\n")
+    assert (good.returncode, good.stdout) == (0, "a\tb\n1\tNULL\n"), good.stderr
     bad = subprocess.run([*command, "selec 1"], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert bad.returncode == 1
     assert bad.stderr.startswith("error: the SQL endpoint (spark on ")
