@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
@@ -68,20 +69,32 @@ class Landed(NamedTuple):
 def landed_files(hdfs: InsecureClient, commit: Commit) -> dict[str, list[Landed]]:
     """The files of each Kafka partition (``topic/number``) as of a commit, in offset order.
 
-    Raises :class:`BrokenPromise` for a file that ingest did not name.
+    Raises :class:`BrokenPromise` for a file that ingest did not name, and where offsets began again (``jobs.adopt``).
     """
-    found: dict[str, list[Landed]] = {key: [] for key in commit.partitions}
+    found: dict[str, list[tuple[int, Landed]]] = {key: [] for key in commit.partitions}
     for stream in STREAMS:
         for path in files.walk(hdfs, paths.stream_folder(stream.name)):
-            if files.hidden(path):
+            if files.hidden(path) or path in commit.taken_back:
                 continue
             batch = paths.landed_batch(path)
             if not batch:
                 raise BrokenPromise(f"{path} does not tell its offsets by its name: it was not landed by ingest")
-            key = f"{stream.topic}/{batch.partition}"
-            if key in found and batch.first < commit.partitions[key].end:
-                found[key].append(Landed(batch.first, batch.last, path))
-    return {key: sorted(landed) for key, landed in found.items()}
+            key, made_by = f"{stream.topic}/{batch.partition}", batch.commit or 0
+            if key in found and made_by <= commit.sequence:
+                found[key].append((made_by, Landed(batch.first, batch.last, path)))
+    for key, landed in found.items():
+        _require_one_topic(key, sorted(landed), commit.partitions[key].end)
+    return {key: sorted(file for _, file in landed) for key, landed in found.items()}
+
+
+def _require_one_topic(key: str, landed: list[tuple[int, Landed]], end: int) -> None:
+    """Raises where later commits landed offsets that earlier ones had, or no longer count what is landed."""
+    again = any(one != other and after.first <= before.last for (one, before), (other, after) in pairwise(landed))
+    if again or (landed and landed[-1][1].last >= end):
+        raise BrokenPromise(
+            f"the offsets of {key} began again (jobs.adopt): its rows are of two topics, and jobs.rebuild cannot tell "
+            "what the speed layer made of them; nothing was changed"
+        )
 
 
 def loads(landed: list[Landed]) -> Iterator[list[Landed]]:
@@ -105,9 +118,7 @@ def chunks(hdfs: InsecureClient, landed: list[Landed], start: int) -> Iterator[p
             rows = pa.concat_tables(pool.map(partial(read, hdfs), (file.path for file in load)))
             rows = rows.filter(pc.greater_equal(rows["kafka_offset"], start)).sort_by("kafka_offset")
             if (np.diff(rows["kafka_offset"].to_numpy()) == 0).any():
-                raise BrokenPromise(
-                    f"an offset is landed twice in the {len(load)} files from {load[0].path} on; remove the wrong ones"
-                )
+                raise BrokenPromise(f"an offset is landed twice in the {len(load)} files from {load[0].path} on")
             for index in range(0, rows.num_rows, CHUNK_ROWS):
                 yield rows.slice(index, CHUNK_ROWS)
 

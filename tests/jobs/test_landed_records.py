@@ -10,11 +10,13 @@ import pyarrow as pa
 import pytest
 
 from clients import hdfs as files
+from contracts import paths
 from contracts.errors import BrokenPromise
 from contracts.events import CLICKS, INVENTORY, PURCHASES, WATERMARK, Stream
 from contracts.hive import RAW, arrow_schema
 from jobs import rebuild
 from jobs.rebuild import Landed
+from jobs.streaming.commits import Commit, PartitionState
 from jobs.streaming.landing import parquet
 from jobs.streaming.views import Records, read_kafka
 from tests.support import judging, samples
@@ -81,3 +83,39 @@ def test_an_offset_landed_twice_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(files, "read", lambda *_: parquet(rows(CLICKS, read.records)))
     with pytest.raises(BrokenPromise, match="an offset is landed twice in the 2 files from /a on"):
         list(rebuild.chunks(None, [Landed(0, 5, "/a"), Landed(0, 9, "/b")], 0))  # type: ignore[arg-type]
+
+
+FOLDER = paths.stream_folder(CLICKS.name)
+
+
+@pytest.mark.parametrize(
+    ("names", "end", "fine"),
+    [
+        (["part-00000-0-9-2", "part-00000-0-9-2", "part-00000-10-19-3"], 20, True),
+        (["part-00000-0-9", "part-00000-10-19", "part-00000-20-29-3"], 30, True),
+        (["part-00000-0-9-2", "part-00000-10-19-9"], 10, True),
+        (["part-00000-0-9-2", "part-00000-0-4-3"], 5, False),
+        (["part-00000-0-9-2", "part-00000-0-9-3"], 10, False),
+        (["part-00000-0-9-2"], 0, False),
+    ],
+    ids=[
+        "in order",
+        "of version 0.1.0",
+        "of a commit to come",
+        "created anew",
+        "anew with as many",
+        "nothing landed anew",
+    ],
+)
+def test_files_of_two_topics_are_told_apart(
+    monkeypatch: pytest.MonkeyPatch, names: list[str], end: int, fine: bool
+) -> None:
+    listed = [f"{FOLDER}/date=2026-11-24/hour={hour:02d}/{name}.parquet" for hour, name in enumerate(names)]
+    monkeypatch.setattr(files, "walk", lambda _, folder: listed if folder == FOLDER else [])
+    commit = Commit(5, partitions={f"{CLICKS.topic}/0": PartitionState(end)})
+    if fine:
+        landed = rebuild.landed_files(None, commit)  # type: ignore[arg-type]
+        assert [file.path for file in landed[f"{CLICKS.topic}/0"]] == listed[: 1 if end == 10 else 3]
+    else:
+        with pytest.raises(BrokenPromise, match="the offsets of ecommerce-clicks/0 began again"):
+            rebuild.landed_files(None, commit)  # type: ignore[arg-type]
