@@ -25,11 +25,11 @@ EventId = Annotated[
 EventTime = Annotated[datetime, Meta(tz=True, description="when it happened, ISO-8601 UTC, milliseconds")]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Money = Annotated[Decimal, Meta(description="EUR with two decimals, written as a JSON string")]
-Page = Literal["home", "category", "product", "cart", "checkout"]
+Page = Literal["home", "category", "product", "cart", "checkout", "search", "removal"]
 Device = Literal["desktop", "mobile", "tablet"]
 Referrer = Literal["direct", "search", "social", "email", "ads"]
 PaymentMethod = Literal["card", "paypal", "transfer", "invoice"]
-StockReason = Literal["sale", "restock", "adjustment"]
+StockReason = Literal["sale", "restock", "adjustment", "return"]
 Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2")]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 
@@ -42,7 +42,7 @@ class Event(msgspec.Struct, kw_only=True, gc=False):
 
 
 class Click(Event, kw_only=True, gc=False):
-    """A page seen by a visitor. Keyed by ``user_id``."""
+    """A page seen by a visitor: `cart` puts its product into the cart, `removal` takes it out. Keyed by ``user_id``."""
 
     user_id: Name
     session_id: Name

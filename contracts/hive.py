@@ -192,7 +192,7 @@ MARTS: Final = {
             ("warehouse", "STRING"),
             ("stock_level", "BIGINT", "after the day's last change"),
             ("sold", "BIGINT"),
-            ("restocked", "BIGINT"),
+            ("restocked", "BIGINT", "by restocks and returns"),
             ("adjusted", "BIGINT", "signed"),
             ("critical_threshold", "BIGINT"),
             ("alerts", "BIGINT", "changes that took the stock to its threshold or below"),

@@ -1,39 +1,48 @@
 """When sessions begin: a non-homogeneous Poisson process, its intensity constant within each minute (UTC)."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from contracts.catalog import CATEGORIES
 from generator.config import MINUTE_MS, FlashSale
+from generator.presets import Preset
 
-HOURLY: Final = np.array(
-    [30, 18, 11, 8, 8, 14, 32, 62, 92, 112, 122, 126, 134, 128, 118, 114, 118, 128, 146, 168, 180, 164, 116, 64],
-    dtype=np.float64,
-)
-"""Relative intensity at each full hour; in between it is interpolated, round the clock."""
 WEEKLY: Final = np.array([1.04, 0.98, 0.96, 0.97, 0.95, 0.98, 1.12])
 """Relative intensity of Monday to Sunday."""
-_BY_MINUTE: Final = np.interp(np.arange(1440) / 60 + 1 / 120, np.arange(25), np.append(HOURLY, HOURLY[0]))
-DAILY: Final = _BY_MINUTE / _BY_MINUTE.mean()
-"""Relative intensity of each minute of the day; mean 1."""
 NO_SALE: Final = -1
+
+
+@cache
+def daily(hours: tuple[float, ...]) -> np.ndarray:
+    """Relative intensity of each minute of the day, from that at each full hour; mean 1."""
+    by_minute = np.interp(np.arange(1440) / 60 + 1 / 120, np.arange(25), [*hours, hours[0]])
+    return by_minute / by_minute.mean()
 
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
     """Relative intensity of arrivals; its mean over a week without flash sales is 1."""
 
-    daily: bool
+    preset: Preset | None
+    """Whose hours and weekdays they follow; None: steady."""
     flash_sales: tuple[FlashSale, ...]
+    growth: float = 0.0
+    """From each day to the next."""
+    first_day: int = 0
+    """The day of which the growth begins, from the epoch."""
 
     def base(self, minutes: np.ndarray) -> np.ndarray:
         """Without flash sales. ``minutes`` count from the epoch."""
-        if not self.daily:
+        if self.preset is None:
             return np.ones(len(minutes))
-        weekday = (minutes // 1440 + 3) % 7  # the epoch was a Thursday
-        return DAILY[minutes % 1440] * (WEEKLY / WEEKLY.mean())[weekday]
+        local = minutes + _offsets(minutes, self.preset.zone)
+        weekday = (local // 1440 + 3) % 7  # the epoch was a Thursday
+        return daily(self.preset.hours)[local % 1440] * (WEEKLY / WEEKLY.mean())[weekday]
 
     def factors(self, minutes: np.ndarray) -> list[np.ndarray]:
         """The factor of each flash sale in each minute."""
@@ -43,11 +52,21 @@ class Rhythm:
         result = self.base(minutes)
         for factor in self.factors(minutes):
             result = result * factor
+        if self.growth:
+            result = result * (1 + self.growth) ** (minutes // 1440 - self.first_day)
         return result
 
-    def day_mass(self, start_ms: int) -> float:
-        """The intensity integrated over the day that begins at ``start_ms``, in ms."""
-        return float(self.intensity(start_ms // MINUTE_MS + np.arange(1440)).sum() * MINUTE_MS)
+    def mass(self, start_ms: int, days: int) -> float:
+        """The intensity integrated over the days from ``start_ms`` on, in ms."""
+        return float(self.intensity(start_ms // MINUTE_MS + np.arange(days * 1440)).sum() * MINUTE_MS)
+
+
+def _offsets(minutes: np.ndarray, zone: str) -> np.ndarray:
+    """How far a zone's clocks are ahead of UTC at each minute from the epoch, in minutes."""
+    hours, at = np.unique(minutes // 60, return_inverse=True)
+    clocks = (datetime.fromtimestamp(hour * 3600, ZoneInfo(zone)) for hour in hours.tolist())
+    ahead = [clock.utcoffset() // timedelta(minutes=1) for clock in clocks]  # type: ignore[operator]
+    return np.array(ahead, dtype=np.int64)[at]
 
 
 @dataclass(frozen=True, slots=True)

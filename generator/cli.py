@@ -17,20 +17,42 @@ from clients.kafka import KAFKA_SETTINGS
 from contracts.command import with_settings
 from contracts.errors import Mistake
 from contracts.settings import Settings
-from generator.config import ONE_DAY, Config, FlashSale, Imperfections, Share, check_day
+from generator.config import GROWTH, ONE_DAY, Config, FlashSale, Imperfections, Share, check_days
+from generator.describe import describe
 from generator.ledger import Ledger
 from generator.metrics import Metrics
 from generator.play import Player, stop_on_signals
+from generator.presets import DEMO, PRESETS, REALISTIC
 from generator.shop import Shop
 from generator.sinks import CLIENTS, JsonLinesSink
+from generator.troubles import Outage, WrongClock
 
 PREFIX: Final = "ECOMMERCE_GENERATOR"
 DEFAULT_RATE: Final = 100.0
 DEFAULT_EVENTS: Final = 300_000
 DEFAULTS: Final = Imperfections()
+OVER_DAYS: Final = Imperfections(later_day=0.002, stale_duplicate=0.0005)
+BOT_SHARE: Final = 0.5
+KAFKA: Final = "kafka"
 LOG_SECONDS: Final = 5.0
 
 log = structlog.get_logger()
+
+
+class Days(click.ParamType):
+    """A range of days ``A..B``, as its first day and their number."""
+
+    name = "YYYY-MM-DD..YYYY-MM-DD"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[date, int]:
+        first, _, last = value.partition("..")
+        try:
+            days = (date.fromisoformat(first), (date.fromisoformat(last) - date.fromisoformat(first)).days + 1)
+        except ValueError:
+            self.fail(f"{value!r} is not {self.name}", param, ctx)
+        if days[1] < 1:
+            self.fail(f"{value!r} ends before it begins", param, ctx)
+        return days
 
 
 @click.command(context_settings={"auto_envvar_prefix": PREFIX, "show_default": True, "max_content_width": 120})
@@ -52,6 +74,19 @@ log = structlog.get_logger()
     type=click.DateTime(["%Y-%m-%d"]),
     show_envvar=True,
     help="The UTC day to play.  [default with --events or --speedup: yesterday]",
+)
+@click.option(
+    "--days",
+    type=Days(),
+    show_envvar=True,
+    help="Several UTC days to play, both included; --events is their average.",
+)
+@click.option(
+    "--growth",
+    type=click.FloatRange(-0.5, 0.5),
+    default=GROWTH,
+    show_envvar=True,
+    help="With --days: of visits from each day to the next, and of the visitors who know the shop.",
 )
 @click.option(
     "--speedup",
@@ -85,11 +120,24 @@ log = structlog.get_logger()
     help="Share of events sent 15 minutes to 3 hours after they happened.",
 )
 @click.option(
+    "--later-day-share",
+    type=float,
+    show_envvar=True,
+    help=f"Share of events sent 1 to 5 days after their own.  [default: {OVER_DAYS.later_day:g} with --days, else 0]",
+)
+@click.option(
     "--duplicate-share",
     type=float,
     default=DEFAULTS.duplicate,
     show_envvar=True,
     help="Share of events sent again within 3 minutes.",
+)
+@click.option(
+    "--stale-duplicate-share",
+    type=float,
+    show_envvar=True,
+    help="Share of events sent again 15 minutes to 2 days later.  "
+    f"[default: {OVER_DAYS.stale_duplicate:g} with --days, else 0]",
 )
 @click.option(
     "--out-of-order-share",
@@ -104,6 +152,35 @@ log = structlog.get_logger()
     default=DEFAULTS.malformed,
     show_envvar=True,
     help="Malformed records, as a share of the events.",
+)
+@click.option(
+    "--outage",
+    "outage",
+    multiple=True,
+    show_envvar=True,
+    metavar="YYYY-MM-DDTHH:MM/MINUTES[/SHARE]",
+    help="From then on (UTC) a web server, with a share of the visitors, sends nothing; then all at once.",
+)
+@click.option(
+    "--wrong-clock",
+    "wrong_clock",
+    multiple=True,
+    show_envvar=True,
+    metavar="YYYY-MM-DDTHH:MM/MINUTES/SECONDS[/SHARE]",
+    help="From then on (UTC) a web server, with a share of the visitors, dates events so many seconds off.",
+)
+@click.option(
+    "--preset",
+    type=click.Choice(list(PRESETS)),
+    default=DEMO.name,
+    show_envvar=True,
+    help="How visitors behave: much is bought (demo), or as shops report (realistic).",
+)
+@click.option(
+    "--bot-share",
+    type=click.FloatRange(0, 0.9),
+    show_envvar=True,
+    help=f"Share of the pages that bots see.  [default: {BOT_SHARE:g} with --preset realistic, else 0]",
 )
 @click.option("--seed", type=int, default=1, show_envvar=True, help="Makes catalogue, visitors and what they do.")
 @click.option("--replicas", type=int, default=1, show_envvar=True, help="How many processes share the shop.")
@@ -143,19 +220,35 @@ log = structlog.get_logger()
     help="Serve Prometheus metrics on this port.  [default: none]",
 )
 @click.option("--metrics-host", default="127.0.0.1", show_envvar=True, help="Address for the metrics.")
+@click.option(
+    "--describe",
+    "description",
+    is_flag=False,
+    flag_value="shop.html",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Send nothing: print what would be sent, in figures, and write them with plots to a page (shop.html).",
+)
 @with_settings(*KAFKA_SETTINGS)
 def main(
     settings: Settings,
     rate: float | None,
     events: int | None,
     day: datetime | None,
+    days: tuple[date, int] | None,
+    growth: float,
     speedup: float | None,
     rhythm: str | None,
     flash_sale: tuple[str, ...],
     delayed_share: float,
+    later_day_share: float | None,
     duplicate_share: float,
+    stale_duplicate_share: float | None,
     out_of_order_share: float,
     malformed_share: float,
+    outage: tuple[str, ...],
+    wrong_clock: tuple[str, ...],
+    preset: str,
+    bot_share: float | None,
     seed: int,
     replicas: int,
     replica: int,
@@ -166,31 +259,50 @@ def main(
     ledger_ids: Path | None,
     metrics_port: int | None,
     metrics_host: str,
+    description: Path | None,
 ) -> None:
     """Plays a simulated shop: clicks, purchases and stock changes into Kafka, or into a file as JSON lines.
 
     Without a bound it plays now, at --rate, until it is stopped (SIGTERM or Ctrl-C: everything that happened is sent
-    first). With --events, --day or --speedup it plays one whole UTC day; the same seed, day and number of events give
-    the same records in the same order. generator/README.md describes the model.
+    first). With --events, --day or --speedup it plays one whole UTC day, with --days several; the same seed, days and
+    number of events give the same records in the same order. generator/README.md describes the model.
     """
-    bounded = events is not None or day is not None or speedup is not None
+    bounded = any(given is not None for given in (events, day, days, speedup, description))
     if bounded and rate is not None:
-        raise Mistake("--rate plays now; leave it out with --events, --day or --speedup, which play a day")
+        raise Mistake("--rate plays now; leave it out with --events, --day, --days or --speedup, which play days")
+    if day and days:
+        raise Mistake("give either --day or --days")
     now = datetime.now(UTC)
-    played: date | None = None
+    played, count = days or (day.date() if day else now.date() - ONE_DAY, 1)
     if bounded:
-        played = day.date() if day else now.date() - ONE_DAY
-        check_day(played, now)
+        check_days(played, played + (count - 1) * ONE_DAY, now, to == KAFKA and not description)
+    usual = OVER_DAYS if days else DEFAULTS
     config = Config(
         seed=seed,
         share=Share(replicas, replica, instance),
-        imperfections=Imperfections(delayed_share, duplicate_share, out_of_order_share, malformed_share),
+        imperfections=Imperfections(
+            delayed_share,
+            duplicate_share,
+            out_of_order_share,
+            malformed_share,
+            usual.later_day if later_day_share is None else later_day_share,
+            usual.stale_duplicate if stale_duplicate_share is None else stale_duplicate_share,
+        ),
         flash_sales=tuple(FlashSale.parse(text) for text in flash_sale),
-        day=played,
+        day=played if bounded else None,
         events=(events or DEFAULT_EVENTS) if bounded else 0,
         rate=0.0 if bounded else rate or DEFAULT_RATE,
         daily_rhythm=rhythm == "daily" if rhythm else bounded,
+        days=count,
+        growth=growth,
+        outages=tuple(map(Outage.parse, outage)),
+        wrong_clocks=tuple(map(WrongClock.parse, wrong_clock)),
+        preset=PRESETS[preset],
+        bots=(BOT_SHARE if preset == REALISTIC.name else 0.0) if bot_share is None else bot_share,
     )
+    if description:
+        describe(config, description, Console())
+        return
     metrics = Metrics()
     if metrics_port is not None:
         metrics.serve(metrics_host, metrics_port)
@@ -201,12 +313,12 @@ def main(
     ):
         if ledger:
             account.write(ledger)
-        sink = CLIENTS[client](settings) if to == "kafka" else JsonLinesSink(to)
+        sink = CLIENTS[client](settings) if to == KAFKA else JsonLinesSink(to)
         run = time.time_ns()
         shop = Shop(config, config.start_ms) if bounded else Shop(config, run // 1_000_000, run)
         clock = _clock(shop.start, speedup) if bounded else lambda: time.time_ns() // 1_000_000
-        log.info("opened", replica=config.share.name, day=str(played or "now"), seed=seed, to=to)
-        with _progress(config.own(config.events) if bounded else None) as progress:
+        log.info("opened", replica=config.share.name, day=config.span or "now", seed=seed, to=to)
+        with _progress(config.own(config.events * config.days) if bounded else None) as progress:
             Player(shop, sink, account, metrics, stop, progress, clock, ledger, ids_file).run()
     log.info("closed", events=account.events, records=account.records, ledger=account.summary())
 

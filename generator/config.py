@@ -10,8 +10,12 @@ import numpy as np
 
 from contracts.catalog import CATEGORIES, WAREHOUSES
 from contracts.errors import Mistake
-from contracts.events import MAX_EVENT_AGE, WATERMARK
+from contracts.events import MAX_CLOCK_SKEW, MAX_EVENT_AGE, WATERMARK
+from generator.presets import DEMO, Preset
+from generator.troubles import Outage, WrongClock
 
+ONE_DAY: Final = timedelta(days=1)
+GROWTH: Final = 0.005
 VISITORS: Final = 100_000
 """Visitors of the whole shop; replicas split them."""
 DAY_MS: Final = 86_400_000
@@ -90,6 +94,8 @@ class Imperfections:
     duplicate: float = 0.005
     out_of_order: float = 0.02
     malformed: float = 0.001
+    later_day: float = 0.0
+    stale_duplicate: float = 0.0
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
@@ -99,7 +105,7 @@ class Imperfections:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A run. With ``day`` it plays about ``events`` of that UTC day; without it plays now at ``rate`` events/s."""
+    """A run. With ``day`` it plays ``days`` UTC days from that one on; without it plays now at ``rate`` events/s."""
 
     seed: int
     share: Share
@@ -107,25 +113,49 @@ class Config:
     flash_sales: tuple[FlashSale, ...] = ()
     day: date | None = None
     events: int = 0
+    """A day, on the average of the days played."""
     rate: float = 0.0
     daily_rhythm: bool = True
+    days: int = 1
+    growth: float = GROWTH
+    """Of visitors and visits, from each day played to the next."""
+    outages: tuple[Outage, ...] = ()
+    wrong_clocks: tuple[WrongClock, ...] = ()
+    preset: Preset = DEMO
+    bots: float = 0.0
+    """Share of the pages seen that bots see."""
+
+    def __post_init__(self) -> None:
+        for clock in self.wrong_clocks:
+            if self.day is None and clock.skew_ms > MAX_CLOCK_SKEW / timedelta(milliseconds=1):
+                raise Mistake(f"live, a clock more than {MAX_CLOCK_SKEW.seconds} seconds ahead makes no valid events")
 
     @property
     def start_ms(self) -> int:
-        """First millisecond of the day played."""
+        """First millisecond of the days played."""
         assert self.day is not None
         return int(datetime.combine(self.day, time(), UTC).timestamp() * 1000)
+
+    @property
+    def span(self) -> str | None:
+        """The days played, ``YYYY-MM-DD`` or ``YYYY-MM-DD..YYYY-MM-DD``."""
+        if self.day is None:
+            return None
+        return f"{self.day}" if self.days == 1 else f"{self.day}..{self.day + (self.days - 1) * ONE_DAY}"
 
     @property
     def identity(self) -> str:
         """The settings as the draws are seeded with: spelt as ever, so that a seed's bytes outlive renamings."""
         wrong = self.imperfections
-        return (
+        former = (
             f"Config(seed={self.seed}, share={self.share}, imperfections=Imperfections(late={wrong.delayed}, "
             f"duplicate={wrong.duplicate}, out_of_order={wrong.out_of_order}, malformed={wrong.malformed}), "
             f"flash_sales={self.flash_sales}, day={self.day!r}, events={self.events}, rate={self.rate}, "
             f"daily_rhythm={self.daily_rhythm})"
         )
+        over_days = (self.days, self.growth, self.outages, self.wrong_clocks, wrong.later_day, wrong.stale_duplicate)
+        further = f"{over_days} {self.preset.name} {self.bots}"
+        return former if further == f"{(1, GROWTH, (), (), 0.0, 0.0)} {DEMO.name} 0.0" else former + further
 
     def own(self, total: float) -> float:
         """This replica's part of a figure that holds for all replicas together."""
@@ -141,16 +171,13 @@ def rng_for(*parts: str | int) -> np.random.Generator:
     return np.random.Generator(np.random.SFC64(entropy(*parts)))
 
 
-def check_day(day: date, now: datetime) -> None:
-    """Refuses a day whose events the streaming jobs would refuse: unfinished, or too old by the end of the run."""
-    oldest = now.date() - MAX_EVENT_AGE + timedelta(days=1)
-    if day >= now.date():
-        raise Mistake(f"--day {day} is not over yet; the newest day that can be played is {now.date() - ONE_DAY}")
-    if day < oldest:
-        raise Mistake(f"--day {day} is too old: events over {MAX_EVENT_AGE.days} days old are refused; from {oldest}")
-
-
-ONE_DAY: Final = timedelta(days=1)
+def check_days(first: date, last: date, now: datetime, to_kafka: bool) -> None:
+    """Refuses days that are not over and, for Kafka, those whose events the streaming jobs would refuse as too old."""
+    oldest = now.date() - MAX_EVENT_AGE + ONE_DAY
+    if last >= now.date():
+        raise Mistake(f"{last} is not over yet; the newest day that can be played is {now.date() - ONE_DAY}")
+    if to_kafka and first < oldest:
+        raise Mistake(f"{first} is too old: events over {MAX_EVENT_AGE.days} days old are refused; from {oldest}")
 
 
 def cumulative(weights: Iterable[float]) -> np.ndarray:

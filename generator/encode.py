@@ -93,14 +93,17 @@ class Encoder:
         self._devices, self._referrers, self._countries = (quoted(texts) for texts in zip(*origins, strict=True))
 
         # By view, in the numbering of walk.py.
-        home, category, product, cart, checkout = quoted(get_args(Page))
+        home, category, product, cart, checkout, search, removal = quoted(get_args(Page))
         none = [_NULL]
-        pages = [home] + [category] * len(CATEGORIES) + [product] * CATALOG_SIZE + [cart] * CATALOG_SIZE + [checkout]
+        pages = [home] + [category] * len(CATEGORIES) + [product] * CATALOG_SIZE + [cart] * CATALOG_SIZE
+        pages += [checkout, search] + [removal] * CATALOG_SIZE
         products = self._products.tolist()
         categories = self._product_categories.tolist()
         self._view_page = np.array(pages, dtype=object)
-        self._view_product = np.array(none * (1 + len(CATEGORIES)) + products * 2 + none, dtype=object)
-        self._view_category = np.array(none + self._categories.tolist() + categories * 2 + none, dtype=object)
+        self._view_product = np.array(none * (1 + len(CATEGORIES)) + products * 2 + none * 2 + products, dtype=object)
+        self._view_category = np.array(
+            none + self._categories.tolist() + categories * 2 + none * 2 + categories, dtype=object
+        )
 
     def clicks(self, rows: np.ndarray, ids: list[str]) -> tuple[list[str], list[str]]:
         users = self._user_keys[rows["user"]].tolist()
@@ -108,7 +111,7 @@ class Encoder:
         values = json_lines(
             CLICKS,
             event_id=[f'"{text}"' for text in ids],
-            event_time=times(rows["time"]),
+            event_time=times(rows["time"] + rows["skew"]),
             user_id=[f'"{user}"' for user in users],
             session_id=self._numbered("s", rows["session"]),
             page=self._view_page[view].tolist(),
@@ -126,7 +129,7 @@ class Encoder:
         values = json_lines(
             PURCHASES,
             event_id=[f'"{text}"' for text in ids],
-            event_time=times(rows["time"]),
+            event_time=times(rows["time"] + rows["skew"]),
             order_id=self._numbered("o", rows["session"]),
             user_id=[f'"{user}"' for user in users],
             session_id=self._numbered("s", rows["session"]),
@@ -145,7 +148,7 @@ class Encoder:
         values = json_lines(
             INVENTORY,
             event_id=[f'"{text}"' for text in ids],
-            event_time=times(rows["time"]),
+            event_time=times(rows["time"] + rows["skew"]),
             product_id=self._products[product].tolist(),
             warehouse=self._warehouses[warehouse].tolist(),
             stock_level=rows["level"].tolist(),

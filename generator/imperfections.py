@@ -10,14 +10,18 @@ import msgspec
 import numpy as np
 
 from contracts.events import BY_NAME, CLICKS, INVENTORY, PURCHASES, Click, Purchase, StockChange, Stream, decoder
-from generator.config import MINUTE_MS, Imperfections
+from generator.config import DAY_MS, MINUTE_MS, Imperfections, cumulative
 
 DELAY_MS: Final = (15 * MINUTE_MS, 180 * MINUTE_MS)
 """How much later a delayed event is sent; well beyond the watermark."""
+LATER_DAYS: Final = (0.5, 0.25, 0.125, 0.0625, 0.0625)
+"""Chances that an event of a later day is sent 1, 2, … days after its own, at any time of that day."""
 JITTER_MS: Final = (50, 5_000)
 """How much later an event that is out of order is sent."""
 COPY_MS: Final = (1_000, 180_000)
 """How long after an event its copy is sent; within the watermark."""
+STALE_COPY_MS: Final = (15 * MINUTE_MS, 2 * DAY_MS)
+"""How long after an event a stale copy is sent."""
 
 AnyEvent = Click | Purchase | StockChange
 
@@ -25,21 +29,25 @@ AnyEvent = Click | Purchase | StockChange
 def delays(rng: np.random.Generator, shares: Imperfections, time: np.ndarray, end: int | None) -> np.ndarray:
     """How long each event waits before it is sent, in ms.
 
-    Of a day that ends at ``end`` the last 15 minutes are never delayed: no newer event would come before them, so the
+    Of days that end at ``end`` the last 15 minutes are never delayed: no newer event would come before them, so the
     jobs could not see it.
     """
     chance = rng.random(len(time))
     result = np.zeros(len(time), dtype=np.int64)
     jittered = np.flatnonzero(chance < shares.out_of_order)
     result[jittered] = rng.integers(*JITTER_MS, len(jittered))
-    is_delayed = chance >= 1 - shares.delayed
-    if end is not None:
-        is_delayed &= time < end - DELAY_MS[0]
-    delayed = np.flatnonzero(is_delayed)
+    may_wait = np.ones(len(time), dtype=bool) if end is None else time < end - DELAY_MS[0]
+    delayed = np.flatnonzero(may_wait & (chance >= 1 - shares.delayed))
     result[delayed] = rng.integers(*DELAY_MS, len(delayed))
+    if shares.later_day:
+        waits = may_wait & (chance < 1 - shares.delayed) & (chance >= 1 - shares.delayed - shares.later_day)
+        overdue = np.flatnonzero(waits)
+        days = 1 + np.searchsorted(_LATER_DAYS, rng.random(len(overdue)), side="right")
+        result[overdue] = days * DAY_MS - time[overdue] % DAY_MS + rng.integers(0, DAY_MS, len(overdue))
     return result
 
 
+_LATER_DAYS: Final = cumulative(LATER_DAYS)
 Spoil = Callable[[Any], AnyEvent | bytes]
 
 

@@ -1,7 +1,7 @@
 """The account of what was truly sent, against which the pipeline's figures are checked."""
 
 import json
-from collections.abc import Sequence
+from collections import defaultdict
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,13 +10,15 @@ from typing import Any, Final
 import numpy as np
 
 from contracts.errors import Mistake
-from contracts.events import STREAMS, Purchase, StockChange, Stream, decoder, timestamp
-from generator.config import MINUTE_MS, Config
+from contracts.events import STREAMS, Purchase, StockChange, Stream, decoder, epoch_ms, timestamp
+from generator.config import DAY_MS, MINUTE_MS, Config
 from generator.encode import money
-from generator.records import EVENTS, Batch, Kind, count_kinds
+from generator.records import EVENTS, LABELS, Batch, Kind, Label, labels
 
 MINUTES_KEPT: Final = 48 * 60
-"""Revenue by minute is kept for the newest so many minutes; the total counts them all."""
+"""Live, revenue by minute is kept for the newest so many minutes; the total counts them all."""
+DAYS_KEPT: Final = 60
+"""Live, figures by day are kept for the newest so many days."""
 
 
 @dataclass(slots=True)
@@ -27,17 +29,32 @@ class Count:
     """Distinct valid events."""
     duplicates: int = 0
     """Additional copies of them."""
+    stale_duplicates: int = 0
+    """How many of ``duplicates`` were sent longer than the watermark after the event."""
     delayed: int = 0
     """How many of ``produced`` were sent longer than the watermark after they happened."""
+    later_day: int = 0
+    """How many of ``produced`` were sent on a later day (UTC) than they happened."""
+    held: int = 0
+    """How many of ``produced`` an outage held back."""
+    misdated: int = 0
+    """How many of ``produced`` a wrong clock dated."""
     malformed: int = 0
     """Records that are no event."""
 
-    def add(self, kinds: Sequence[int]) -> None:
-        """Counts records, given by kind."""
-        self.produced += sum(kinds[kind] for kind in EVENTS)
-        self.delayed += kinds[Kind.DELAYED]
-        self.duplicates += kinds[Kind.COPY]
-        self.malformed += kinds[Kind.MALFORMED]
+    def add(self, label: Label, count: int) -> None:
+        """Counts records of a label; a negative count takes them back."""
+        if label.kind in EVENTS:
+            self.produced += count
+            self.delayed += count * (label.kind is Kind.DELAYED)
+            self.later_day += count * label.later_day
+            self.held += count * label.held
+            self.misdated += count * label.misdated
+        elif label.kind is Kind.MALFORMED:
+            self.malformed += count
+        else:
+            self.duplicates += count
+            self.stale_duplicates += count * (label.kind is Kind.STALE_COPY)
 
     @property
     def sent(self) -> int:
@@ -46,9 +63,30 @@ class Count:
 
 
 @dataclass(slots=True)
+class Day:
+    """Distinct valid events dated a day (UTC)."""
+
+    produced: dict[Stream, int] = field(default_factory=lambda: dict.fromkeys(STREAMS, 0))
+    later_day: dict[Stream, int] = field(default_factory=lambda: dict.fromkeys(STREAMS, 0))
+    """How many of ``produced`` were sent on a later day than they happened."""
+    cents: int = 0
+    alerts_expected: int = 0
+
+    def report(self) -> dict[str, Any]:
+        return {
+            "produced": {stream.name: count for stream, count in self.produced.items()},
+            "later_day": {stream.name: count for stream, count in self.later_day.items()},
+            "revenue": money(self.cents),
+            "alerts_expected": self.alerts_expected,
+        }
+
+
+@dataclass(slots=True)
 class Ledger:
     config: Config
     counts: dict[Stream, Count] = field(default_factory=lambda: {stream: Count() for stream in STREAMS})
+    days: defaultdict[int, Day] = field(default_factory=lambda: defaultdict(Day))
+    """By day since the epoch."""
     minutes: dict[int, int] = field(default_factory=dict)
     """Euro cents by minute since the epoch."""
     cents: int = 0
@@ -61,35 +99,57 @@ class Ledger:
     def add(self, batch: Batch, start: int, stop: int) -> None:
         """Counts the records ``start`` to ``stop`` of a batch, which were handed to the sink."""
         facts = batch.facts[start:stop]
-        for stream, kinds in zip(STREAMS, count_kinds(facts).tolist(), strict=True):
-            self.counts[stream].add(kinds)
+        found, counts = np.unique(facts["stream"].astype(np.int64) * len(LABELS) + labels(facts), return_counts=True)
+        for number, count in zip(found.tolist(), counts.tolist(), strict=True):
+            stream, label = divmod(number, len(LABELS))
+            self.counts[STREAMS[stream]].add(LABELS[label], count)
         events = facts[np.isin(facts["kind"], EVENTS)]
         if not len(events):
             return
         first, last = int(events["time"].min()), int(events["time"].max())
         self.first_ms = first if self.first_ms is None else min(first, self.first_ms)
         self.last_ms = last if self.last_ms is None else max(last, self.last_ms)
-        self.alerts_expected += int(events["critical"].sum())
+        for number in np.unique(events["time"] // DAY_MS).tolist():
+            self._add_to_day(number, events[events["time"] // DAY_MS == number])
         paid = events[events["cents"] > 0]
         for minute, cents in zip((paid["time"] // MINUTE_MS).tolist(), paid["cents"].tolist(), strict=True):
             self.minutes[minute] = self.minutes.get(minute, 0) + cents
-            self.cents += cents
-        while len(self.minutes) > MINUTES_KEPT:
-            del self.minutes[min(self.minutes)]
+        if self.config.day is None:
+            _keep_newest(self.minutes, MINUTES_KEPT)
+            _keep_newest(self.days, DAYS_KEPT)
 
-    def retract(self, stream: Stream, kind: Kind, value: bytes) -> None:
+    def _add_to_day(self, number: int, events: np.ndarray) -> None:
+        day = self.days[number]
+        later = np.bincount(events["stream"], weights=events["later_day"], minlength=len(STREAMS)).astype(int)
+        produced = np.bincount(events["stream"], minlength=len(STREAMS))
+        for index, stream in enumerate(STREAMS):
+            day.produced[stream] += int(produced[index])
+            day.later_day[stream] += int(later[index])
+        cents, alerts = int(events["cents"].sum()), int(events["critical"].sum())
+        day.cents += cents
+        day.alerts_expected += alerts
+        self.cents += cents
+        self.alerts_expected += alerts
+
+    def retract(self, stream: Stream, label: Label, value: bytes) -> None:
         """Takes back a record that the sink could not deliver after all."""
-        self.counts[stream].add([-(kind == each) for each in Kind])
-        if kind not in EVENTS:
+        self.counts[stream].add(label, -1)
+        if label.kind not in EVENTS:
             return
         event = decoder(stream).decode(value)
+        ms = epoch_ms(event.event_time)
+        day = self.days[ms // DAY_MS]
+        day.produced[stream] -= 1
+        day.later_day[stream] -= label.later_day
         if isinstance(event, Purchase):
-            cents, minute = int(event.total * 100), int(event.event_time.timestamp()) // 60
+            cents, minute = int(event.total * 100), ms // MINUTE_MS
             self.cents -= cents
+            day.cents -= cents
             if minute in self.minutes:
                 self.minutes[minute] -= cents
         if isinstance(event, StockChange):
             self.alerts_expected -= event.is_critical()
+            day.alerts_expected -= event.is_critical()
 
     @property
     def events(self) -> int:
@@ -103,9 +163,10 @@ class Ledger:
         config = self.config
         return {
             "seed": config.seed,
-            "day": str(config.day) if config.day else None,
+            "day": config.span,
             "replica": config.share.name,
             "streams": {stream.name: {**asdict(count), "sent": count.sent} for stream, count in self.counts.items()},
+            "days": {_utc(number * DAY_MS)[:10]: day.report() for number, day in sorted(self.days.items())},
             "revenue": {
                 "total": money(self.cents),
                 "by_minute": {
@@ -119,8 +180,9 @@ class Ledger:
         }
 
     def summary(self) -> dict[str, Any]:
-        """The report with the revenue as one figure: what a pod leaves in its log."""
+        """The report without days, and with the revenue as one figure: what a pod leaves in its log."""
         report = self.report()
+        del report["days"]
         return {**report, "revenue": report["revenue"]["total"]}
 
     def write(self, path: Path) -> None:
@@ -131,6 +193,11 @@ class Ledger:
             draft.replace(path)
         except OSError as error:
             raise Mistake(f"cannot write the ledger {path}: {error.strerror}") from error
+
+
+def _keep_newest(figures: dict[int, Any], count: int) -> None:
+    while len(figures) > count:
+        del figures[min(figures)]
 
 
 def _utc(ms: int) -> str:

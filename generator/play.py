@@ -1,11 +1,11 @@
-"""Plays a shop into a sink: as fast as possible, or each record at its time; ends at the day's end or on a signal."""
+"""Plays a shop into a sink: as fast as possible, or each record at its time; ends with the days or on a signal."""
 
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -15,7 +15,7 @@ import structlog
 from contracts.errors import Unreachable
 from generator.ledger import Ledger
 from generator.metrics import Metrics
-from generator.records import Batch
+from generator.records import EVENTS, Batch
 from generator.shop import Shop
 from generator.sinks import Sink
 
@@ -24,7 +24,11 @@ TICK_SECONDS: Final = 0.02
 SLOW_MS: Final = 1_000
 """Live: the shop's clock is held back when sending is later than this."""
 LEDGER_SECONDS: Final = 10.0
-"""How often the ledger is written during an unbounded run."""
+"""How often ledger and ids are written, if Kafka has everything then."""
+SETTLE_SECONDS: Final = 0.5
+"""How long is waited for that."""
+IDS_KEPT: Final = 250_000
+"""So many ids at most wait to be written."""
 
 log = structlog.get_logger()
 
@@ -55,13 +59,15 @@ class Player:
     ledger_path: Path | None = None
     ids_file: IO[str] | None = None
     """Takes a line an event: stream, tab, event id."""
+    _ids: list[str] = field(default_factory=list)
+    """Lines for it, of events that Kafka may not have yet."""
+    _written: float = field(default_factory=time.monotonic)
 
     def run(self) -> None:
         """Plays until the day is over or ``stop`` is set; then everything that happened is sent and delivered."""
         now = self.shop.now
         if self.clock and self.shop.end is None:
             self.shop.shift = self.clock() - self.shop.start
-        written = time.monotonic()
         while not self.stop.is_set() and not self.shop.finished and not self.sink.failed:
             batch = self.shop.step()
             if self.clock is None:
@@ -70,9 +76,8 @@ class Player:
             else:
                 now = self._send_paced(batch, self.clock)
             self.ledger.lost_sales = self.shop.stock.lost_sales
-            if self.ledger_path and self.shop.end is None and time.monotonic() - written >= LEDGER_SECONDS:
-                self.ledger.write(self.ledger_path)
-                written = time.monotonic()
+            if time.monotonic() - self._written >= LEDGER_SECONDS or len(self._ids) > IDS_KEPT:
+                self._write_settled()
         if not self.sink.failed:
             rest = self.shop.rest(now)
             self._send(rest, 0, len(rest.facts))
@@ -109,16 +114,31 @@ class Player:
         self.metrics.add(batch, start, stop)
         self.metrics.waiting.set(self.sink.waiting())
         if self.ids_file:
-            self.ids_file.writelines(batch.id_lines(start, stop))
+            self._ids += batch.id_lines(start, stop)
         self.progress(self.ledger.events)
+
+    def _write_settled(self) -> None:
+        """Writes ledger and ids if Kafka has all that was sent: a shop that is killed leaves nothing else in them."""
+        self._written = time.monotonic()
+        if (self.ledger_path or self.ids_file) and self.sink.settled(SETTLE_SECONDS) and not self.sink.failed:
+            self._write()
+
+    def _write(self) -> None:
+        if self.ids_file:
+            self.ids_file.writelines(self._ids)
+            self.ids_file.flush()
+            self._ids.clear()
+        if self.ledger_path:
+            self.ledger.write(self.ledger_path)
 
     def _settle(self) -> None:
         """Takes back what was not delivered, writes the ledger, and raises where something was not delivered."""
         for failure in self.sink.failed:
-            self.ledger.retract(failure.stream, failure.kind, failure.value)
+            self.ledger.retract(failure.stream, failure.label, failure.value)
         self.metrics.failed.set(len(self.sink.failed))
-        if self.ledger_path:
-            self.ledger.write(self.ledger_path)
+        lost = {failure.id_line for failure in self.sink.failed if failure.label.kind in EVENTS}
+        self._ids = [line for line in self._ids if line not in lost]
+        self._write()
         if self.sink.failed:
             first = self.sink.failed[0]
             raise Unreachable(

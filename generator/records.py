@@ -1,36 +1,58 @@
 """Records on their way to a sink: their kinds, and batches of them in the order in which they are sent."""
 
+import itertools
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
-from contracts.events import STREAMS
+from contracts.events import STREAMS, Stream
 
 
 class Kind(IntEnum):
-    """Numbers that stand in ``FACTS``; those of ``EVENTS`` are the only record of their event so far."""
+    """Numbers that stand in ``FACTS``; those of ``EVENTS`` are the first record of their event."""
 
     VALID = 0
     """An event sent within the watermark after it happened."""
     DELAYED = 1
     """An event sent longer than the watermark after it happened."""
     COPY = 2
-    """The same bytes once more."""
+    """The same bytes once more, within the watermark after them."""
     MALFORMED = 3
     """No event at all."""
+    STALE_COPY = 4
+    """A copy sent longer than the watermark after the event."""
 
     @property
     def label(self) -> str:
         return self.name.lower()
 
 
+WHEN: Final = [("send", "i8"), ("time", "i8"), ("skew", "i8")]
+"""Fields of the rows that become records: sent, happened, and how much later they are dated (ms)."""
 EVENTS: Final = (Kind.VALID, Kind.DELAYED)
 FACTS: Final = np.dtype(
-    [("send", "i8"), ("time", "i8"), ("stream", "u1"), ("kind", "u1"), ("cents", "i8"), ("critical", "?")]
+    [
+        ("send", "i8"),
+        ("happened", "i8"),
+        ("time", "i8"),
+        ("stream", "u1"),
+        ("kind", "u1"),
+        ("later_day", "?"),
+        ("held", "?"),
+        ("misdated", "?"),
+        ("cents", "i8"),
+        ("critical", "?"),
+    ]
 )
-"""What the ledger needs to know of a record. ``stream`` is an index of ``STREAMS``."""
+"""What the ledger needs to know of a record. ``stream`` is an index of ``STREAMS``; ``time`` is the event's own, from
+which a wrong clock sets apart when it ``happened``; ``later_day``: sent on a later day than it happened."""
+
+
+def id_line(stream: Stream, event_id: str) -> str:
+    """A line of ``--ledger-ids``."""
+    return f"{stream.name}\t{event_id}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +76,39 @@ class Batch:
 
     def happened_before(self, now: int, start: int) -> "Batch":
         """The records from ``start`` on whose events happened before ``now`` (ms)."""
-        return self.take(start + np.flatnonzero(self.facts["time"][start:] < now))
+        return self.take(start + np.flatnonzero(self.facts["happened"][start:] < now))
 
     def id_lines(self, start: int, stop: int) -> list[str]:
         """Stream, tab and event id of each event; not of copies and malformed records."""
         streams = self.facts["stream"][start:stop].tolist()
         kinds = self.facts["kind"][start:stop].tolist()
         return [
-            f"{STREAMS[stream].name}\t{event_id}\n"
+            id_line(STREAMS[stream], event_id)
             for stream, kind, event_id in zip(streams, kinds, self.ids[start:stop], strict=True)
             if kind in EVENTS
         ]
+
+
+class Label(NamedTuple):
+    """What the ledger tells apart among the records of a stream."""
+
+    kind: Kind
+    later_day: bool
+    held: bool
+    misdated: bool
+
+
+_FLAGS: Final = (False, True)
+LABELS: Final = tuple(itertools.starmap(Label, itertools.product(Kind, _FLAGS, _FLAGS, _FLAGS)))
+"""All there are, by number."""
+
+
+def labels(facts: np.ndarray) -> np.ndarray:
+    """The number of each record's label."""
+    number = facts["kind"].astype(np.int64)
+    for flag in ("later_day", "held", "misdated"):
+        number = 2 * number + facts[flag]
+    return number
 
 
 def count_kinds(facts: np.ndarray) -> np.ndarray:

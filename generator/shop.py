@@ -19,7 +19,7 @@ from generator.arrivals import Arrivals, Rhythm
 from generator.catalogue import Catalogue
 from generator.config import DAY_MS, WATERMARK_MS, Config, rng_for
 from generator.encode import Encoder, EventIds
-from generator.imperfections import COPY_MS, DEFECTS_OF, delays, malformed
+from generator.imperfections import COPY_MS, DEFECTS_OF, STALE_COPY_MS, delays, malformed
 from generator.records import FACTS, Batch, Kind
 from generator.stock import ADJUSTMENTS_PER_SALE, STOCK_ROW, Stock
 from generator.visitors import PLACES, Visitors
@@ -35,6 +35,8 @@ WARM_UP_MS: Final = 300_000
 """Live: visits that began up to so long before the start are under way at the start: all but 1 % of them."""
 BLOCK_EVENTS: Final = 10_000
 LIVE_STEP_MS: Final = (50, 1_000)
+BOTS: Final = 50
+"""Of a share of the shop."""
 PILOT_SESSIONS: Final = 20_000
 WALK_SESSIONS: Final = 20_000
 """Sessions walked at once, at most."""
@@ -63,26 +65,29 @@ class Averages:
 
 
 class Shop:
-    """Plays a share of the shop from ``start`` ms on; ``end`` is the end of the day, None when it plays now."""
+    """Plays a share of the shop from ``start`` ms on; ``end`` is the end of the days, None when it plays now."""
 
     def __init__(self, config: Config, start: int, run: int = 0) -> None:
         """``run`` tells live runs of the same settings apart, so that none repeats another's event ids."""
         self.config = config
         self.start = start
-        self.end = start + DAY_MS if config.day else None
+        self.end = start + config.days * DAY_MS if config.day else None
         self.catalogue = Catalogue.draw(config.seed)
-        self.visitors = Visitors.draw(config.seed, config.share, self.catalogue)
-        self.walk = Walk(self.visitors, self.catalogue)
+        self.visitors = Visitors.draw(
+            config.seed, config.share, self.catalogue, config.preset, BOTS if config.bots else 0
+        )
+        self.walk = Walk(self.visitors, self.catalogue, config.preset, config.bots)
         averages = Averages.of(self.walk, config.seed)
-        rhythm = Rhythm(config.daily_rhythm, config.flash_sales)
+        growth = config.growth if config.days > 1 else 0.0
+        rhythm = Rhythm(config.preset if config.daily_rhythm else None, config.flash_sales, growth, start // DAY_MS)
         pairs = len(config.share.warehouses) * CATALOG_SIZE
 
         if config.day:
             events = config.own(config.events)
             opening = min(pairs, int(events * OPENING_SHARE))
             opening_ms = OPENING_MS
-            sessions_a_day = (events - opening) / averages.events
-            self._arrivals = Arrivals(rhythm, sessions_a_day / rhythm.day_mass(start))
+            sessions_a_day = (events - opening / config.days) / averages.events
+            self._arrivals = Arrivals(rhythm, config.days * sessions_a_day / rhythm.mass(start, config.days))
             self.step_ms = max(1, math.ceil(DAY_MS * BLOCK_EVENTS / events)) if events else DAY_MS
             self.step_ms = min(self.step_ms, DAY_MS)
         else:
@@ -110,6 +115,7 @@ class Shop:
             opening_ms,
             opening,
             ADJUSTMENTS_PER_SALE * sessions_a_day * averages.lines / DAY_MS,
+            config.preset.returned,
         )
         self._ids = EventIds(config, self._rng, run)
         self._encoder = Encoder(
@@ -130,7 +136,7 @@ class Shop:
 
     @property
     def finished(self) -> bool:
-        """Whether the day is over and everything of it has been handed out."""
+        """Whether the days are over and everything of them has been handed out."""
         waiting = len(self._copies) + sum(len(agenda) for agenda in self._outgoing)
         return self.end is not None and self.now >= self.end and not waiting
 
@@ -150,7 +156,10 @@ class Shop:
         batch = self._send(2**62).happened_before(now, 0)
         facts = batch.facts
         facts["send"] = np.minimum(facts["send"], now)
-        facts["kind"][(facts["kind"] == Kind.DELAYED) & (facts["send"] - facts["time"] <= WATERMARK_MS)] = Kind.VALID
+        soon = facts["send"] - facts["happened"] <= WATERMARK_MS
+        facts["kind"][soon & (facts["kind"] == Kind.DELAYED)] = Kind.VALID
+        facts["kind"][soon & (facts["kind"] == Kind.STALE_COPY)] = Kind.COPY
+        facts["later_day"] = facts["send"] // DAY_MS > facts["happened"] // DAY_MS
         return batch
 
     def _visit(self, start: int, end: int) -> None:
@@ -158,13 +167,22 @@ class Shop:
         begins, wanted = self._arrivals.draw(self._rng, start, end)
         for at in range(0, len(begins), WALK_SESSIONS):
             part = slice(at, at + WALK_SESSIONS)
-            clicks, purchases = self.walk.play(self._rng, begins[part], wanted[part], self._sessions)
+            known = self._known(begins[part])
+            clicks, purchases = self.walk.play(self._rng, begins[part], wanted[part], self._sessions, known)
             self._sessions += len(begins[part])
             if self.end is not None:
                 clicks = clicks[clicks["time"] < self.end]
                 purchases = purchases[purchases["time"] < self.end - LAST_ORDERS_MS]
             self._clicks.add(clicks[clicks["time"] >= self.start])
             self._purchases.add(purchases[purchases["time"] >= self.start])
+
+    def _known(self, begins: np.ndarray) -> np.ndarray | float:
+        """The cumulative activity of the visitors who know the shop by each time; on the last day all of them do."""
+        if self.end is None:
+            return 1.0
+        days_to_come = (self.end - 1 - begins) // DAY_MS
+        known = len(self.visitors.activity) * (1 + self.config.growth) ** -days_to_come.astype(float)
+        return self.visitors.activity[np.maximum(known.astype(np.int64) - 1, 0)]
 
     def _happen(self, start: int, end: int) -> None:
         """What happens in [start, end) takes its way out; sales meet the stock."""
@@ -176,6 +194,11 @@ class Shop:
         for agenda, rows in zip(self._outgoing, (clicks, purchases[sold], changes), strict=True):
             rows["time"] += self.shift
             rows["send"] = rows["time"] + delays(self._rng, self.config.imperfections, rows["time"], self.end)
+            if rows.dtype != STOCK_ROW:
+                for outage in self.config.outages:
+                    outage.hold(rows)
+                for clock in self.config.wrong_clocks:
+                    clock.set(rows, self.start)
             agenda.add(rows)
 
     def _send(self, until: int) -> Batch:
@@ -191,13 +214,18 @@ class Shop:
                 continue
             fact = np.zeros(len(rows), dtype=FACTS)
             fact["send"] = rows["send"]
-            fact["time"] = rows["time"]
+            fact["happened"] = rows["time"]
+            fact["time"] = rows["time"] + rows["skew"]
             fact["stream"] = index
+            fact["later_day"] = rows["send"] // DAY_MS > rows["time"] // DAY_MS
+            fact["misdated"] = rows["skew"] != 0
             fact["kind"] = np.where(rows["send"] - rows["time"] > WATERMARK_MS, Kind.DELAYED, Kind.VALID)
             if rows.dtype == PURCHASE_ROW:
                 fact["cents"] = self._encoder.cents(rows)
             if rows.dtype == STOCK_ROW:
                 fact["critical"] = self._encoder.is_critical(rows)
+            else:
+                fact["held"] = rows["held"]
             new_ids = self._ids.draw(len(rows))
             new_values, new_keys = encode[index](rows, new_ids)
             self._plan_copies(fact, new_keys, new_values, new_ids)
@@ -220,11 +248,14 @@ class Shop:
 
     def _plan_copies(self, facts: np.ndarray, keys: list[str], values: list[str], ids: list[str]) -> None:
         """Some events are sent again later; delayed ones are not: no job would know such a copy from a new event."""
-        chosen = self._rng.random(len(facts)) < self.config.imperfections.duplicate
+        shares = self.config.imperfections
+        chance = self._rng.random(len(facts))
+        chosen = chance < shares.duplicate + shares.stale_duplicate
         for index in np.flatnonzero(chosen & (facts["kind"] == Kind.VALID)).tolist():
+            kind, wait = (Kind.COPY, COPY_MS) if chance[index] < shares.duplicate else (Kind.STALE_COPY, STALE_COPY_MS)
             copy = facts[index : index + 1].copy()
-            copy["send"] += self._rng.integers(*COPY_MS)
-            copy["kind"] = Kind.COPY
+            copy["send"] += self._rng.integers(*wait)
+            copy["kind"] = kind
             self._copied += 1
             entry = (int(copy["send"][0]), self._copied, copy, keys[index], values[index], ids[index])
             heapq.heappush(self._copies, entry)

@@ -8,6 +8,7 @@ import functools
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
@@ -19,9 +20,9 @@ from kafka.errors import KafkaTimeoutError
 
 from clients import kafka
 from contracts.errors import Mistake
-from contracts.events import BY_TOPIC, STREAMS, Stream
+from contracts.events import BY_TOPIC, STREAMS, Stream, decoder
 from contracts.settings import Settings
-from generator.records import Batch, Kind
+from generator.records import LABELS, Batch, Label, id_line, labels
 
 DELIVERY_SECONDS: Final = 600
 """How long a record is tried again before it counts as failed: longer than a broker's restart takes."""
@@ -38,9 +39,14 @@ class Failure:
     """A record that was not delivered."""
 
     stream: Stream
-    kind: Kind
+    label: Label
     value: bytes
     reason: str
+
+    @property
+    def id_line(self) -> str:
+        """The line of ``--ledger-ids`` that must not be written; of an event."""
+        return id_line(self.stream, decoder(self.stream).decode(self.value).event_id)
 
 
 class Sink(Protocol):
@@ -51,6 +57,9 @@ class Sink(Protocol):
 
     def waiting(self) -> int:
         """Records taken and not yet delivered."""
+
+    def settled(self, seconds: float) -> bool:
+        """Whether all that was taken is delivered, or has failed, within so many seconds."""
 
     def close(self) -> None:
         """Returns when every record was delivered or has failed."""
@@ -78,22 +87,22 @@ class ConfluentSink:
             },
             logger=logging.getLogger("librdkafka"),
         )
-        self._on_delivery = [functools.partial(self._delivered, kind) for kind in Kind]
+        self._on_delivery = [functools.partial(self._delivered, label) for label in LABELS]
 
-    def _delivered(self, kind: Kind, error: Any, message: Any) -> None:
+    def _delivered(self, label: Label, error: Any, message: Any) -> None:
         if error is not None:
-            self.failed.append(Failure(BY_TOPIC[message.topic()], kind, message.value(), error.str()))
+            self.failed.append(Failure(BY_TOPIC[message.topic()], label, message.value(), error.str()))
 
     def send(self, batch: Batch, start: int, stop: int) -> None:
         part = slice(start, stop)
         facts = batch.facts[part]
         produce, on_delivery = self._producer.produce, self._on_delivery
-        for stream, kind, key, value in zip(
-            facts["stream"].tolist(), facts["kind"].tolist(), batch.keys[part], batch.values[part], strict=True
+        for stream, label, key, value in zip(
+            facts["stream"].tolist(), labels(facts).tolist(), batch.keys[part], batch.values[part], strict=True
         ):
             while True:
                 try:
-                    produce(_TOPICS[stream], value, key, on_delivery=on_delivery[kind])
+                    produce(_TOPICS[stream], value, key, on_delivery=on_delivery[label])
                     break
                 except BufferError:
                     self._producer.poll(0.05)
@@ -102,6 +111,9 @@ class ConfluentSink:
 
     def waiting(self) -> int:
         return len(self._producer)
+
+    def settled(self, seconds: float) -> bool:
+        return self._producer.flush(seconds) == 0
 
     def close(self) -> None:
         self._give_up_after_failure()
@@ -136,18 +148,18 @@ class KafkaPythonSink:
     def _done(self, _metadata: object) -> None:
         self._waiting -= 1
 
-    def _failed(self, stream: Stream, kind: Kind, value: bytes, error: BaseException) -> None:
+    def _failed(self, stream: Stream, label: Label, value: bytes, error: BaseException) -> None:
         self._waiting -= 1
-        self.failed.append(Failure(stream, kind, value, str(error)))
+        self.failed.append(Failure(stream, label, value, str(error)))
 
     def send(self, batch: Batch, start: int, stop: int) -> None:
         facts = batch.facts[start:stop]
-        for at, stream_index, kind in zip(
-            range(start, stop), facts["stream"].tolist(), facts["kind"].tolist(), strict=True
+        for at, stream_index, label in zip(
+            range(start, stop), facts["stream"].tolist(), labels(facts).tolist(), strict=True
         ):
             stream, value = STREAMS[stream_index], _bytes(batch.values[at])
             self._waiting += 1
-            failed = functools.partial(self._failed, stream, Kind(kind), value)
+            failed = functools.partial(self._failed, stream, LABELS[label], value)
             try:
                 future = self._producer.send(stream.topic, value, batch.keys[at].encode())
             except KafkaTimeoutError as error:
@@ -158,6 +170,11 @@ class KafkaPythonSink:
 
     def waiting(self) -> int:
         return self._waiting
+
+    def settled(self, seconds: float) -> bool:
+        with suppress(KafkaTimeoutError):
+            self._producer.flush(seconds)
+        return self._waiting == 0
 
     def close(self) -> None:
         self._producer.close(CLOSE_SECONDS)
@@ -188,6 +205,10 @@ class JsonLinesSink:
 
     def waiting(self) -> int:
         return 0
+
+    def settled(self, seconds: float) -> bool:
+        self._file.flush()
+        return True
 
     def close(self) -> None:
         self._file.flush()

@@ -12,12 +12,11 @@ import numpy as np
 from contracts.catalog import CATALOG_SIZE
 from contracts.events import StockReason
 from generator.config import DAY_MS
+from generator.records import WHEN
 
-STOCK_ROW: Final = np.dtype(
-    [("send", "i8"), ("time", "i8"), ("pair", "i4"), ("level", "i8"), ("change", "i8"), ("reason", "i2")]
-)
+STOCK_ROW: Final = np.dtype([*WHEN, ("pair", "i4"), ("level", "i8"), ("change", "i8"), ("reason", "i2")])
 REASONS: Final[tuple[str, ...]] = get_args(StockReason)
-SALE, RESTOCK, ADJUSTMENT = (REASONS.index(reason) for reason in ("sale", "restock", "adjustment"))
+SALE, RESTOCK, ADJUSTMENT, RETURN = (REASONS.index(name) for name in ("sale", "restock", "adjustment", "return"))
 
 # Levels as days of the expected demand for the product in the warehouse, plus pieces.
 OPENING: Final = (0.3, 1.3, 9)
@@ -25,6 +24,8 @@ OPENING: Final = (0.3, 1.3, 9)
 FULL: Final = (1.2, 16)
 REORDER: Final = (0.25, 6)
 CRITICAL: Final = (0.10, 3)
+RETURN_DAYS: Final = (3.0, 14.0)
+"""What is returned comes back so long after its sale, uniform."""
 LEAD_HOURS: Final = (1.0, 6.0)
 """A restock arrives this long after its order, uniform."""
 ADJUSTMENTS_PER_SALE: Final = 0.01
@@ -43,10 +44,11 @@ class Stock:
         open_for: int,
         opening_events: int,
         adjustments_per_ms: float,
+        returned: float = 0.0,
     ) -> None:
         """``opening_events`` of the most demanded pairs are announced within ``open_for`` ms from ``open_at``.
 
-        The others are announced when first touched.
+        The others are announced when first touched. ``returned`` is the share of sales that come back.
         """
         low, high, pieces = OPENING
         self._rng = rng
@@ -57,9 +59,10 @@ class Stock:
         self._touched = [0] * len(demand)
         self._ordered = [False] * len(demand)
         self._adjustments_per_ms = adjustments_per_ms
+        self._returned = returned
         self._number = count()
-        self._due: list[tuple[int, int, int, int]] = []
-        """(time, running number, pair, reason): openings, restocks and adjustments to come."""
+        self._due: list[tuple[int, int, int, int, int]] = []
+        """(time, running number, pair, reason, pieces returned): what is to come but sales."""
         self.lost_sales = 0
         chosen = np.argsort(-demand, kind="stable")[:opening_events]
         for order, pair in enumerate(np.sort(chosen).tolist()):
@@ -70,7 +73,7 @@ class Stock:
 
         ``first`` is the pair that serves each sale if it has the pieces; the other warehouses are asked next.
         """
-        rows: list[tuple[int, int, int, int, int, int]] = []
+        rows: list[tuple[int, ...]] = []
         kept = np.ones(len(sales), dtype=bool)
         pairs = len(self._level)
         for _ in range(self._rng.poisson(self._adjustments_per_ms * (end - start))):
@@ -88,41 +91,43 @@ class Stock:
                     break
             else:
                 self._change(rows, time, pair, -quantity, SALE)
+                if self._returned and self._rng.random() < self._returned:
+                    self._plan(time + int(self._rng.uniform(*RETURN_DAYS) * DAY_MS), pair, RETURN, quantity)
         self._catch_up(rows, end)
         result = np.array(rows, dtype=STOCK_ROW)
         return result[np.argsort(result["time"], kind="stable")], kept
 
-    def _plan(self, time: int, pair: int, reason: int) -> None:
-        heapq.heappush(self._due, (time, next(self._number), pair, reason))
+    def _plan(self, time: int, pair: int, reason: int, pieces: int = 0) -> None:
+        heapq.heappush(self._due, (time, next(self._number), pair, reason, pieces))
 
-    def _catch_up(self, rows: list[tuple[int, int, int, int, int, int]], until: int) -> None:
+    def _catch_up(self, rows: list[tuple[int, ...]], until: int) -> None:
         """Plays what is due before ``until``."""
         while self._due and self._due[0][0] < until:
-            time, _, pair, reason = heapq.heappop(self._due)
+            time, _, pair, reason, pieces = heapq.heappop(self._due)
             if reason == _OPENING:
                 self._announce(rows, time, pair)
             elif reason == RESTOCK:
                 self._ordered[pair] = False
                 self._change(rows, time, pair, self._full[pair] - self._level[pair], RESTOCK)
+            elif reason == RETURN:
+                self._change(rows, time, pair, pieces, RETURN)
             else:
                 difference = int(self._rng.choice(DIFFERENCES))
                 self._change(rows, time, pair, max(difference, -self._level[pair]), ADJUSTMENT)
 
-    def _announce(self, rows: list[tuple[int, int, int, int, int, int]], time: int, pair: int) -> None:
+    def _announce(self, rows: list[tuple[int, ...]], time: int, pair: int) -> None:
         if not self._touched[pair]:
             self._touched[pair] = time
-            rows.append((0, time, pair, self._level[pair], self._level[pair], RESTOCK))
+            rows.append((0, time, 0, pair, self._level[pair], self._level[pair], RESTOCK))
 
-    def _change(
-        self, rows: list[tuple[int, int, int, int, int, int]], time: int, pair: int, change: int, reason: int
-    ) -> None:
+    def _change(self, rows: list[tuple[int, ...]], time: int, pair: int, change: int, reason: int) -> None:
         self._announce(rows, time, pair)
         if change == 0:
             return
         time = max(time, self._touched[pair] + 1)
         self._touched[pair] = time
         self._level[pair] += change
-        rows.append((0, time, pair, self._level[pair], change, reason))
+        rows.append((0, time, 0, pair, self._level[pair], change, reason))
         if self._level[pair] <= self._reorder[pair] and not self._ordered[pair]:
             self._ordered[pair] = True
             self._plan(time + int(self._rng.uniform(*LEAD_HOURS) * DAY_MS / 24), pair, RESTOCK)

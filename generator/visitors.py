@@ -10,6 +10,7 @@ from contracts.catalog import CATEGORIES
 from contracts.events import Device
 from generator.catalogue import TRADE, Catalogue
 from generator.config import VISITORS, Share, cumulative, entropy, rng_for
+from generator.presets import Preset
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,6 @@ PLACES: Final = {
 }
 COUNTRIES: Final = tuple(PLACES)
 DEVICES: Final[tuple[str, ...]] = get_args(Device)
-DEVICE_SHARES: Final = {"desktop": 0.36, "mobile": 0.56, "tablet": 0.08}
 ACTIVITY_SIGMA: Final = 1.0
 """Standard deviation of ln(activity): a few visitors come many times a day, most rarely."""
 RETURN_RATE: Final = (3.5, 6.5)
@@ -43,6 +43,9 @@ RETURN_RATE: Final = (3.5, 6.5)
 MAX_SENSITIVITY: Final = 0.6
 """Price sensitivity is this times Beta(2, 2)."""
 NAMES_PER_COUNTRY: Final = 400
+ANONYMOUS: Final = "anonymous"
+BOT: Final = "bot"
+"""What ids begin with instead of a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,38 +62,48 @@ class Visitors:
     return_rate: np.ndarray
     sensitivity: np.ndarray
     activity: np.ndarray
-    """Cumulative share of the sessions."""
+    """Cumulative share of the sessions; not of the bots, who come last in the others."""
 
     @classmethod
-    def draw(cls, seed: int, share: Share, catalogue: Catalogue) -> "Visitors":
-        """All visitors of the shop, of which the share's are kept: the same people however many replicas there are."""
+    def draw(cls, seed: int, share: Share, catalogue: Catalogue, preset: Preset, bots: int = 0) -> "Visitors":
+        """All visitors of the shop, of which the share's are kept: the same people however many replicas there are.
+
+        So many bots of the share's own come after them.
+        """
         rng = rng_for("visitors", seed, share.instance or "")
         interest = cumulative(TRADE[name].interest for name in CATEGORIES)
         country = np.searchsorted(cumulative(place.weight for place in PLACES.values()), rng.random(VISITORS), "right")
-        device = np.searchsorted(cumulative(DEVICE_SHARES[name] for name in DEVICES), rng.random(VISITORS), "right")
+        device = np.searchsorted(cumulative(preset.devices[name] for name in DEVICES), rng.random(VISITORS), "right")
         favourites = np.searchsorted(interest, rng.random((VISITORS, 2)), "right")
         wish = catalogue.pick(rng, favourites[:, 0])
         activity = rng.lognormal(0.0, ACTIVITY_SIGMA, VISITORS)
         return_rate = rng.beta(*RETURN_RATE, VISITORS)
         sensitivity = MAX_SENSITIVITY * rng.beta(2, 2, VISITORS)
         names = rng.integers(0, NAMES_PER_COUNTRY, VISITORS)
+        anonymous = np.zeros(VISITORS, dtype=bool)
+        if preset.anonymous:
+            anonymous = rng.random(VISITORS) < preset.anonymous
 
         own = slice(share.replica, None, share.replicas)
         people = _people(seed)
         prefix = f"{share.label}-" if share.instance else ""
         ids = [
-            f"{people[place][name]}-{prefix}{number:06d}"
-            for number, (place, name) in enumerate(zip(country.tolist(), names.tolist(), strict=True))
+            f"{ANONYMOUS if nameless else people[place][name]}-{prefix}{number:06d}"
+            for number, (place, name, nameless) in enumerate(
+                zip(country.tolist(), names.tolist(), anonymous.tolist(), strict=True)
+            )
             if number % share.replicas == share.replica
         ]
+        ids += [f"{BOT}-{share.label}{'-' if share.label else ''}{number:02d}" for number in range(bots)]
+        with_bots = np.append(np.arange(VISITORS)[own], np.arange(bots))
         return cls(
             ids,
-            country[own],
-            device[own],
-            favourites[own],
-            wish[own],
-            return_rate[own],
-            sensitivity[own],
+            country[with_bots],
+            device[with_bots],
+            favourites[with_bots],
+            wish[with_bots],
+            return_rate[with_bots],
+            sensitivity[with_bots],
             cumulative(activity[own]),
         )
 

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,32 @@ def test_a_day_arrives_as_the_ledger_says(stack: Settings, tmp_path: Path, clien
         process = shop(stack, "--events=20000", f"--client={client}", "--ledger", str(ledger))
         assert process.wait(120) == 0
     assert differences(recount(records), ledger) == []
+
+
+def test_days_arrive_as_the_ledger_says(stack: Settings, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger.json"
+    last = datetime.now(UTC).date() - timedelta(days=1)
+    with records_of(stack) as records:
+        process = shop(stack, f"--days={last - timedelta(days=28)}..{last}", "--events=1000", "--ledger", str(ledger))
+        assert process.wait(120) == 0
+    assert differences(recount(records), ledger) == []
+    assert len(json.loads(ledger.read_text())["days"]) == 29
+
+
+def test_a_killed_shop_s_ledger_holds_only_what_kafka_has(stack: Settings, tmp_path: Path) -> None:
+    ledger, ids = tmp_path / "ledger.json", tmp_path / "ids.tsv"
+    with records_of(stack) as records:
+        process = shop(stack, "--rate=3000", "--ledger", str(ledger), "--ledger-ids", str(ids))
+        deadline = time.monotonic() + 60
+        while not (ids.exists() and ids.stat().st_size) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(1)
+        process.kill()
+        process.wait()
+    account = recount(records)
+    listed = {tuple(line.split("\t")) for line in ids.read_text().splitlines()}
+    assert len(listed) == sum(count["produced"] for count in json.loads(ledger.read_text())["streams"].values()) > 0
+    assert listed <= {(stream.name, event_id) for stream in STREAMS for event_id in account.ids[stream]}
 
 
 def test_sigterm_loses_nothing(stack: Settings, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ SELECT
   warehouse,
   MAX(CASE WHEN recency = 1 THEN stock_level END) AS stock_level,
   SUM(CASE WHEN reason = 'sale' THEN -`change` ELSE 0 END) AS sold,
-  SUM(CASE WHEN reason = 'restock' THEN `change` ELSE 0 END) AS restocked,
+  SUM(CASE WHEN reason IN ('restock', 'return') THEN `change` ELSE 0 END) AS restocked,
   SUM(CASE WHEN reason = 'adjustment' THEN `change` ELSE 0 END) AS adjusted,
   MAX(CASE WHEN recency = 1 THEN critical_threshold END) AS critical_threshold,
   COUNT(CASE WHEN ${becomes_critical} THEN 1 END) AS alerts,
