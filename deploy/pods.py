@@ -1,6 +1,5 @@
 """Commands inside the cluster: in a pod of their own, with the platform's settings, as its tasks run."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,10 +8,12 @@ from uuid import uuid4
 from kubernetes import client
 from kubernetes.client.rest import ApiException
 
-from contracts.errors import Failed
+from clients import retry
+from contracts.errors import Failed, NotReady
 from deploy.workloads import Release
 
 POLL_SECONDS = 0.5
+ENDED = frozenset({"Succeeded", "Failed", "deleted"})
 COMPONENT = "test"
 """The pods are named like those of `helm test`, and may reach what these may."""
 
@@ -109,15 +110,15 @@ def _login(release: Release, kafka_client: str) -> _Login:
 
 
 def _wait(release: Release, name: str, seconds: float) -> str:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    def phase() -> str:
         try:
-            phase = release.core.read_namespaced_pod(name, release.namespace).status.phase
+            return str(release.core.read_namespaced_pod(name, release.namespace).status.phase)
         except ApiException as error:
             if error.status != 404:
                 raise
             return "deleted"
-        if phase in ("Succeeded", "Failed"):
-            return str(phase)
-        time.sleep(POLL_SECONDS)
-    return "unfinished"
+
+    try:
+        return retry.until(phase, ENDED.__contains__, seconds=seconds, pause=POLL_SECONDS)
+    except NotReady:
+        return "unfinished"

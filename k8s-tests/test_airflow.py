@@ -14,6 +14,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support import expected_conditions as expected
 from selenium.webdriver.support.ui import WebDriverWait
 
+from clients.retry import until
 from contracts.dag import DAG_ID
 from dags.ecommerce_daily_analytics import TASKS
 from deploy.clusters.node import packages
@@ -41,17 +42,16 @@ def finished(
 ) -> str:
     """A run of the DAG for the day of the ledger, ended well."""
     run = airflow.trigger(ledger["first_event_time"][:10])
-    deadline = time.monotonic() + 1200
-    while time.monotonic() < deadline:
+
+    def state() -> str:
         for pod in platform.release.core.list_namespaced_pod(platform.release.namespace).items:
             if pod.metadata.labels.get("dag_id") == DAG_ID and pod.metadata.labels.get("run_id"):
                 pods_seen[pod.metadata.labels["task_id"]].add(pod.metadata.name)
-        state = airflow.get(f"dags/{DAG_ID}/dagRuns/{run}")["state"]
-        if state in ("success", "failed"):
-            break
-        time.sleep(0.5)
+        return str(airflow.get(f"dags/{DAG_ID}/dagRuns/{run}")["state"])
+
+    ended = until(state, ("success", "failed").__contains__, seconds=1200, pause=0.5, what="the end of the run")
     states = {task: item["state"] for task, item in airflow.tasks(run).items()}
-    assert state == "success", states
+    assert ended == "success", states
     return run
 
 
@@ -96,10 +96,13 @@ def test_logs_are_readable_after_the_pods_are_gone(platform: Platform, finished:
 def test_a_failing_task_is_retried_and_seen(platform: Platform, finished: str, airflow: Airflow) -> None:
     run = airflow.trigger(EMPTY_DAY)
     try:
-        deadline = time.monotonic() + 420
-        while (task := airflow.tasks(run).get("check_data", {})).get("try_number", 0) < 2:
-            assert time.monotonic() < deadline, f"not retried: {task}"
-            time.sleep(2)
+        until(
+            lambda: airflow.tasks(run).get("check_data", {}),
+            lambda task: task.get("try_number", 0) >= 2,
+            seconds=420,
+            pause=2,
+            what="a second try",
+        )
         log = airflow.log(run, "check_data", 1)
         assert EMPTY_DAY in log, log[-2000:]
         assert "error:" in log

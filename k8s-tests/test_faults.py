@@ -182,14 +182,13 @@ def test_a_deleted_task_pod_is_tried_again(highly_available: Platform, times: di
 
 def task_pod(platform: Platform, run: str) -> str:
     """A pod in which a task of the run does its work."""
-    deadline = time.monotonic() + GIVE_UP_SECONDS
-    while time.monotonic() < deadline:
+
+    def running() -> str:
         pods = platform.release.core.list_namespaced_pod(platform.release.namespace, label_selector="dag_id").items
-        for pod in pods:
-            if pod.metadata.labels.get("task_id") == TASK and pod.status.phase == "Running":
-                return str(pod.metadata.name)
-        time.sleep(0.3)
-    raise AssertionError(f"no pod of the task {TASK} of {run} was seen running")
+        mine = [pod for pod in pods if pod.metadata.labels.get("task_id") == TASK and pod.status.phase == "Running"]
+        return str(mine[0].metadata.name) if mine else ""
+
+    return until(running, seconds=GIVE_UP_SECONDS, pause=0.3, what=f"a running pod of the task {TASK} of {run}")
 
 
 def test_nothing_was_lost_and_nothing_counted_twice(highly_available: Platform, shop_open: Shop) -> None:

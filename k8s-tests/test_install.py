@@ -1,12 +1,12 @@
 """From nothing to data: the whole platform under ``restricted``, in order, without a restart."""
 
 import json
-import time
 from typing import Any
 
 import pytest
 from kubernetes import client
 
+from clients.retry import until
 from deploy.helm import Helm
 from support.platform import Platform
 
@@ -35,14 +35,12 @@ def test_the_namespace_enforces_restricted(platform: Platform) -> None:
 
 
 def test_rows_reach_hbase_and_parquet_files_hdfs(platform: Platform) -> None:
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline:
-        counts = audit(platform)
+    def seen() -> dict[str, float]:
         rows = json.loads(platform.run("sh", "-c", "python -m serving revenue --last 60m --json 2>/dev/null"))
-        if all(stream["rows"] for stream in counts["landed"].values()) and float(rows["revenue"]) > 0:
-            return
-        time.sleep(5)
-    pytest.fail(f"after 5 minutes: {counts}, {rows}")
+        landed = {name: stream["rows"] for name, stream in audit(platform)["landed"].items()}
+        return {**landed, "revenue": float(rows["revenue"])}
+
+    until(seen, lambda found: all(found.values()), seconds=300, pause=5, what="rows in every stream, and revenue")
 
 
 def test_executors_are_pods_of_their_own(platform: Platform) -> None:

@@ -4,7 +4,6 @@ The kinds of Strimzi, of the Spark and of the Prometheus operator are made known
 not run.
 """
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 from kubernetes import client, dynamic
 
+from clients.retry import until
 from support import crds
 from support.platform import Cluster
 from support.rendering import SCALED, SECURED, SIZES, render, render_monitored, render_scaled
@@ -50,17 +50,14 @@ def api(cluster: Cluster) -> Iterator[dynamic.DynamicClient]:
 
 
 def until_served(extensions: client.ApiextensionsV1Api, names: set[str]) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        served = {
+    def served() -> set[str]:
+        return {
             crd.metadata.name
             for crd in extensions.list_custom_resource_definition().items
             if any(item.type == "Established" and item.status == "True" for item in crd.status.conditions or [])
         }
-        if names <= served:
-            return
-        time.sleep(0.3)
-    pytest.fail(f"not served after a minute: {names - served}")
+
+    until(served, names.issubset, seconds=60, pause=0.3, what="kinds that are served")
 
 
 def create(api: dynamic.DynamicClient, manifest: dict[str, Any]) -> None:

@@ -7,7 +7,6 @@ told anew which pods there are at each question, as the Prometheus operator woul
 import json
 import socket
 import subprocess
-import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ from typing import Any
 import yaml
 from kubernetes import client
 
+from clients.retry import until
 from deploy.install import VALUES
 from deploy.tools import folder, tool
 from deploy.workloads import Release
@@ -182,12 +182,12 @@ def serving(folder: Path, configuration: dict[str, Any], *flags: str) -> Iterato
 
 
 def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while True:
+    def ready() -> bool:
+        assert process.poll() is None, log.read_text()[-2000:]
         try:
             urllib.request.urlopen(f"http://{address}/-/ready", timeout=10).close()
-            return
         except OSError:
-            assert process.poll() is None, log.read_text()[-2000:]
-            assert time.monotonic() < deadline, "Prometheus is not ready after a minute"
-            time.sleep(0.5)
+            return False
+        return True
+
+    until(ready, seconds=60, pause=0.5, what="Prometheus")

@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 from kubernetes import client
 
+from clients.retry import until
 from deploy.workloads import Release
 
 COMPONENT = "generator"
@@ -34,15 +34,18 @@ class Shop:
         client.AppsV1Api(self.release.api).patch_namespaced_deployment_scale(
             f"{self.release.name}-{COMPONENT}", self.release.namespace, {"spec": {"replicas": replicas}}
         )
-        deadline = time.monotonic() + SECONDS
-        while True:
-            pods = self.pods()
-            ready = [pod for pod in pods if pod.status.container_statuses and pod.status.container_statuses[0].ready]
-            if len(pods) == len(ready) == replicas:
-                break
-            assert time.monotonic() < deadline, f"{len(ready)} of {replicas} generators are ready"
-            time.sleep(1)
-        self.ledgers += leaving.take(stay={pod.metadata.name for pod in pods})
+
+        def ready() -> dict[str, bool]:
+            statuses = {pod.metadata.name: pod.status.container_statuses or [] for pod in self.pods()}
+            return {name: bool(found) and found[0].ready for name, found in statuses.items()}
+
+        pods = until(
+            ready,
+            lambda found: len(found) == replicas and all(found.values()),
+            seconds=SECONDS,
+            what=f"{replicas} generators",
+        )
+        self.ledgers += leaving.take(stay=set(pods))
 
     def ledger(self) -> dict[str, Any]:
         """What the pods that ended have sent in all."""

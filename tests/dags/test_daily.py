@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
+from clients.retry import until
 from contracts.dag import DAG_ID
 from local.site import ROOT
 
@@ -278,12 +278,7 @@ task.execute({{}})
 
 
 def wait_for(file: Path, seconds: float = 30) -> str:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if file.exists() and (text := file.read_text().strip()):
-            return text
-        time.sleep(0.05)
-    raise AssertionError(f"{file} was not written within {seconds} s")
+    return until(lambda: file.read_text().strip() if file.exists() else "", seconds=seconds, pause=0.05, what=str(file))
 
 
 def test_parsing_for_local_tasks_imports_nothing_heavy() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 
+from clients.retry import until
 from contracts.events import BY_TOPIC, STREAMS, Stream
 from contracts.settings import Settings
 from tests.support.account import Account, recount
@@ -75,9 +76,7 @@ def test_a_killed_shop_s_ledger_holds_only_what_kafka_has(stack: Settings, tmp_p
     ledger, ids = tmp_path / "ledger.json", tmp_path / "ids.tsv"
     with records_of(stack) as records:
         process = shop(stack, "--rate=3000", "--ledger", str(ledger), "--ledger-ids", str(ids))
-        deadline = time.monotonic() + 60
-        while not (ids.exists() and ids.stat().st_size) and time.monotonic() < deadline:
-            time.sleep(0.1)
+        until(lambda: ids.exists() and ids.stat().st_size, seconds=60, pause=0.1, what="acknowledged events")
         time.sleep(1)
         process.kill()
         process.wait()
