@@ -208,16 +208,24 @@ class Writer(CommitLog):
                 self._close(name)
         self._close_first_version()
 
+    def require_unfenced(self) -> None:
+        """Raises :class:`Fenced` where a later writer has started."""
+        if not files.exists(self._hdfs, self._own):
+            raise self._fenced()
+
+    def _fenced(self) -> Fenced:
+        return Fenced(
+            f"another {self._name} started after this one (epoch {self._epoch}) and goes on in its place; "
+            "nothing of this one's last batch was landed, and nothing is lost"
+        )
+
     def append(self, commit: Commit) -> None:
         """Creates the commit file. Raises :class:`Fenced` when another writer has started since."""
         data = msgspec.json.encode(commit)
         path = f"{self._own}/{commit.sequence:012d}.json"
         draft = f"{self._own_staging}/commit-{commit.sequence}-{uuid4().hex}"
         if not files.create_once(self._hdfs, path, data, draft):
-            raise Fenced(
-                f"another {self._name} started after this one (epoch {self._epoch}) and goes on in its place; "
-                f"nothing of this one's last batch was landed, and nothing is lost"
-            )
+            raise self._fenced()
         files.write_whole(self._hdfs, f"{self._folder}/HEAD", f"{commit.sequence}".encode())
         if commit.sequence > KEPT:
             files.remove(self._hdfs, f"{self._own}/{commit.sequence - KEPT:012d}.json")

@@ -39,6 +39,10 @@ class Ingest:
         self._last.topic_ids = topic_ids
         self.missed = self._note_gaps()
 
+    def require_unfenced(self) -> None:
+        """Raises :class:`Fenced` where a later ingest has started."""
+        self._log.require_unfenced()
+
     @property
     def done(self) -> dict[str, int]:
         """The offset after the last one landed of each partition."""
@@ -134,7 +138,7 @@ def main(settings: Settings, streaming: StreamingSettings) -> None:
     def job(run_id: str, topic_ids: dict[str, str]) -> Job:
         files.answers(settings)
         ingest = Ingest(settings, streaming, run_id, topic_ids)
-        return Job(ingest, ingest.done, {"missed": ingest.missed})
+        return Job(ingest, ingest.done, {"missed": ingest.missed}, ingest.require_unfenced)
 
     run_query(INGEST, settings, streaming, TOPICS, Counts.__struct_fields__, job)
 

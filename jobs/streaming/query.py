@@ -30,11 +30,16 @@ BatchHandler = Callable[[DataFrame, int], dict[str, int]]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What handles the batches; up to which offset each partition is done; what it counted before the first batch."""
+    """What handles the batches; up to which offset each partition is done; what it counted before the first batch.
+
+    ``require_unfenced`` raises :class:`Fenced` where a later writer has started: it removes the checkpoint of this run,
+    so that Spark may fail before a batch is refused.
+    """
 
     handler: BatchHandler
     done: dict[str, int]
     counts: dict[str, int] = field(default_factory=dict)
+    require_unfenced: Callable[[], None] = lambda: None
 
 
 def run_query(
@@ -101,6 +106,7 @@ def run_query(
         log.info("stopped", job=name)
     except (PySparkException, Py4JError, OSError) as error:
         if not stopping.is_set():
+            job.require_unfenced()
             raise _meaning(name, failures[0] if failures else error) from error
     finally:
         shutil.rmtree(local_folder(run_id), ignore_errors=True)

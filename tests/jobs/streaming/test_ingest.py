@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -158,6 +159,43 @@ def test_random_kills_lose_and_double_nothing(stack: Settings, local_stack: Stac
         until(lambda: audit.behind(audit.end_offsets(stack), audit.ingest_offsets(stack)) < 3000, seconds=90, pause=0.5)
         time.sleep(generator.uniform(0, 3))
         kill_group(process)
+    ok(job(*INGEST))
+    landed_once(stack, ids)
+
+
+def test_drivers_that_start_over_each_other_lose_and_double_nothing(
+    stack: Settings, local_stack: Stack, job: Job, tmp_path: Path
+) -> None:
+    chance, ids, codes = random.Random(11), [], []
+    running: list[subprocess.Popen[bytes]] = []
+    try:
+        for number in range(4):
+            with (tmp_path / f"{number}.log").open("wb") as log:
+                driver = subprocess.Popen(
+                    [sys.executable, "-m", "jobs.streaming.ingest", "--trigger", "0", "--max-offsets", "300"],
+                    cwd=ROOT,
+                    env=job_environment(local_stack),
+                    stderr=log,
+                    start_new_session=True,
+                )
+            running.append(driver)
+            ids += send_clicks(stack, 1500)
+            time.sleep(chance.uniform(5, 12))
+            if len(running) > 2:
+                kill_group(running.pop(chance.randrange(len(running))))
+        until(
+            lambda: audit.behind(audit.end_offsets(stack), audit.ingest_offsets(stack)),
+            lambda left: not left,
+            seconds=180,
+        )
+        codes = [driver.poll() for driver in running[:-1]]
+        assert running[-1].poll() is None, "the last one goes on"
+    finally:
+        for driver in running:
+            kill_group(driver)
+    logs = [(tmp_path / f"{number}.log").read_text() for number in range(4)]
+    assert {code for code in codes if code is not None} <= {Fenced.exit_code}, logs
+    assert any("started after this one" in log for log in logs)
     ok(job(*INGEST))
     landed_once(stack, ids)
 
