@@ -99,18 +99,20 @@ class Ledger:
     def add(self, batch: Batch, start: int, stop: int) -> None:
         """Counts the records ``start`` to ``stop`` of a batch, which were handed to the sink."""
         facts = batch.facts[start:stop]
-        found, counts = np.unique(facts["stream"].astype(np.int64) * len(LABELS) + labels(facts), return_counts=True)
-        for number, count in zip(found.tolist(), counts.tolist(), strict=True):
+        counts = np.bincount(facts["stream"].astype(np.int64) * len(LABELS) + labels(facts))
+        for number in np.flatnonzero(counts).tolist():
             stream, label = divmod(number, len(LABELS))
-            self.counts[STREAMS[stream]].add(LABELS[label], count)
+            self.counts[STREAMS[stream]].add(LABELS[label], int(counts[number]))
         events = facts[np.isin(facts["kind"], EVENTS)]
         if not len(events):
             return
         first, last = int(events["time"].min()), int(events["time"].max())
         self.first_ms = first if self.first_ms is None else min(first, self.first_ms)
         self.last_ms = last if self.last_ms is None else max(last, self.last_ms)
-        for number in np.unique(events["time"] // DAY_MS).tolist():
-            self._add_to_day(number, events[events["time"] // DAY_MS == number])
+        days = events["time"] // DAY_MS
+        for number in range(first // DAY_MS, last // DAY_MS + 1):
+            if np.any(days == number):
+                self._add_to_day(number, events[days == number])
         paid = events[events["cents"] > 0]
         for minute, cents in zip((paid["time"] // MINUTE_MS).tolist(), paid["cents"].tolist(), strict=True):
             self.minutes[minute] = self.minutes.get(minute, 0) + cents
