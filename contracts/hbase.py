@@ -62,14 +62,20 @@ class Stock(msgspec.Struct):
     time: datetime
 
 
-class Visit(msgspec.Struct):
-    """The newest click of a user; ``category`` is the last one looked at, if any."""
+class Visit(msgspec.Struct, omit_defaults=True):
+    """The newest click of a user; ``category`` is the last one looked at, if any, at ``category_time``."""
 
     page: str
     category: str | None
     device: str
     country: str
     time: datetime
+    category_time: datetime | None = None
+    """Left out where it is ``time``, and by version 0.1.0."""
+
+    def looked_at(self) -> datetime:
+        """When the category was looked at."""
+        return self.category_time or self.time
 
 
 class Spending(msgspec.Struct, omit_defaults=True):
