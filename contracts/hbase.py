@@ -214,8 +214,8 @@ USER_PROFILES: Final = HBaseTable(
     "user_profiles",
     {VISIT_FAMILY: _family(3), SPENDING_FAMILY: _family(3)},
     "user_id",
-    "Of the clicks (c): {page, category, device, country, time} of the newest; of the purchases (p): {purchases, "
-    "amount, time}. One user is one get.",
+    "Of the clicks (c): {page, category, device, country, time, category_time} of the newest; of the purchases (p): "
+    "{purchases, amount, time}. One user is one get.",
 )
 STOCK_ALERTS: Final = HBaseTable(
     "stock_alerts",
