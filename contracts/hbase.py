@@ -62,14 +62,20 @@ class Stock(msgspec.Struct):
     time: datetime
 
 
-class Visit(msgspec.Struct):
-    """The newest click of a user; ``category`` is the last one looked at, if any."""
+class Visit(msgspec.Struct, omit_defaults=True):
+    """The newest click of a user; ``category`` is the last one looked at, if any, at ``category_time``."""
 
     page: str
     category: str | None
     device: str
     country: str
     time: datetime
+    category_time: datetime | None = None
+    """Left out where it is ``time``, and by version 0.1.0."""
+
+    def looked_at(self) -> datetime:
+        """When the category was looked at."""
+        return self.category_time or self.time
 
 
 class Spending(msgspec.Struct, omit_defaults=True):
@@ -208,8 +214,8 @@ USER_PROFILES: Final = HBaseTable(
     "user_profiles",
     {VISIT_FAMILY: _family(3), SPENDING_FAMILY: _family(3)},
     "user_id",
-    "Of the clicks (c): {page, category, device, country, time} of the newest; of the purchases (p): {purchases, "
-    "amount, time}. One user is one get.",
+    "Of the clicks (c): {page, category, device, country, time, category_time} of the newest; of the purchases (p): "
+    "{purchases, amount, time}. One user is one get.",
 )
 STOCK_ALERTS: Final = HBaseTable(
     "stock_alerts",

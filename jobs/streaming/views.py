@@ -205,9 +205,12 @@ def _add_spending(before: Spending, added: Spending) -> Spending:
 
 
 def _add_visit(before: Visit, added: Visit) -> Visit:
-    chosen, other = (before, added) if before.time > added.time else (added, before)
-    category = chosen.category or other.category
-    return Visit(chosen.page, category, chosen.device, chosen.country, chosen.time)
+    """Page and category each of their newest click, so that it does not matter where batches begin."""
+    newest = before if before.time > added.time else added
+    keeps = before.category is not None and (added.category is None or before.looked_at() > added.looked_at())
+    looked = before if keeps else added
+    looked_at = None if looked.category is None or looked.looked_at() == newest.time else looked.looked_at()
+    return Visit(newest.page, looked.category, newest.device, newest.country, newest.time, looked_at)
 
 
 def _collect(into: dict[bytes, Value], key: bytes, value: Value, merge: Callable[[Value, Value], Value]) -> None:
