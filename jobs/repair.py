@@ -59,9 +59,10 @@ def plan(settings: Settings, writer: Writer) -> Plan:
     return Plan(target, reasons, [path for path in _landed(settings) if _later(path, target)])
 
 
-def repair(settings: Settings, writer: Writer, planned: Plan) -> Commit:
-    """Fences every ingest, removes the files, and returns the commit to go on from."""
+def repair(settings: Settings, writer: Writer) -> Commit:
+    """Fences every ingest, removes the files of later commits, and returns the commit to go on from."""
     writer.fence()
+    planned = plan(settings, writer)  # an ingest may have gone on until now
     for path in planned.remove:
         files.remove(files.client(settings), path)
     base = planned.target
@@ -103,7 +104,8 @@ def _require_in_kafka(settings: Settings, target: Commit) -> None:
 @with_settings(*KAFKA_SETTINGS, *HDFS_SETTINGS)
 def main(settings: Settings, dry_run: bool) -> None:
     """Set ingest's commit log right after a commit file or landed files were lost; the rows come again from Kafka."""
-    writer = Writer(files.connect(settings), INGEST)
+    files.answers(settings)
+    writer = Writer(files.client(settings), INGEST)
     planned = plan(settings, writer)
     if not planned.reasons:
         click.echo(f"nothing to repair: commit {planned.target.sequence} and all its files are there")
@@ -116,7 +118,7 @@ def main(settings: Settings, dry_run: bool) -> None:
     if dry_run:
         click.echo("nothing was changed (--dry-run)")
         return
-    base = repair(settings, writer, planned)
+    base = repair(settings, writer)
     click.echo(f"ingest goes on from commit {base.sequence} and lands the rest again from Kafka")
 
 

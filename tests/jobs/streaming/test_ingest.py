@@ -16,6 +16,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from kafka import TopicPartition
 
 from clients import hdfs as files
 from clients import kafka as kafka_client
@@ -27,6 +28,7 @@ from contracts.settings import Settings
 from jobs import audit
 from jobs.streaming.commits import Commit, CommitLog, LandedFile, Writer
 from jobs.streaming.ingest import require_same_topics
+from jobs.streaming.offsets import Gap
 from local.site import ROOT
 from local.stack import Stack
 from tests.support import kafka, samples
@@ -214,6 +216,24 @@ def test_a_lost_checkpoint_lands_nothing_twice(stack: Settings, job: Job) -> Non
     ok(job(*INGEST))
     assert audit.landed(stack, "clicks").rows == rows + len(more)
     landed_once(stack, ids + more)
+
+
+def test_records_that_retention_took_are_a_gap_and_ingest_goes_on(stack: Settings, job: Job) -> None:
+    ok(job(*INGEST))
+    before = audit.committed(stack)
+    places = kafka.produce(stack, CLICKS.topic, [("gone", samples.encode(samples.click())) for _ in range(5)])
+    partition, last = places[-1]
+    with kafka_client.admin(stack) as admin:
+        admin.delete_records({TopicPartition(CLICKS.topic, partition): last})
+    ids = send_clicks(stack, 20)
+    ok(job(*INGEST))
+    landed_once(stack, ids)
+    after = audit.committed(stack)
+    place = f"{CLICKS.topic}/{partition}"
+    assert [gap for gap in after.gaps if gap not in before.gaps] == [Gap(place, places[0][1], last)]
+    assert after.totals[CLICKS.topic].missed - before.totals[CLICKS.topic].missed == 4
+    ok(job(*INGEST))
+    assert audit.committed(stack).gaps == after.gaps, "a gap is told once"
 
 
 def test_copies_are_dropped_across_a_restart_and_late_events_land(stack: Settings, job: Job) -> None:
