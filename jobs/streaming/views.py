@@ -1,19 +1,19 @@
 """What a speed task does with the records of its Kafka partition: values in HBase brought up to their offset.
 
-HBase itself is the keyed state. Each row has a column for each Kafka partition that feeds it, and the cell's version
-is the offset up to which the value counts: *the cell at version v holds what the partition's records below offset v
-amount to*. A task reads the values as of its first offset, adds its records and writes version ``end``. Written again,
-it is the same cell with the same value; a slower twin writes an older version, which hides nothing; records below the
-partition's progress are skipped. So a replay changes nothing, and no state is held in memory between batches.
-
-:func:`count` does it for records from wherever: Kafka here, the landed files in ``jobs.rebuild``.
+HBase itself is the keyed state. Each row has a column for each Kafka partition that feeds it, and the cell's version is
+the offset up to which the value counts: *the cell at version v holds what the partition's records below offset v amount
+to*. A task takes a row's newest version up to the end of its batch, whoever wrote it, adds the records from there on, and
+writes version ``end``. Written again, it is the same cell with the same value; a slower twin writes an older version,
+which hides nothing; records below the partition's progress are skipped. So a replay changes nothing, a second driver with
+other batches neither, and no state is held in memory between batches.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from functools import partial, reduce
+from typing import NamedTuple, TypeVar
 
 import happybase
 import msgspec
@@ -132,7 +132,8 @@ class Partition:
         self._progress = connection.table(tables.SPEED_PROGRESS.name)
         self._column = tables.partition_column(tables.VALUE_FAMILY, number)
         # At start the newest progress there is; records below it are counted already.
-        progress = self._read_progress(None)
+        row = self._progress.row(self.topic.encode(), columns=[self._column])
+        progress = msgspec.json.decode(row[self._column], type=Progress) if row else Progress()
         if progress.topic_id == tables.REBUILDING != topic_id:
             raise BrokenPromise(
                 "HBase is being made anew from the landed files, or that broke off: wait for it, or run "
@@ -147,35 +148,37 @@ class Partition:
             raise BrokenPromise("HBase was made anew since this job started; start it again, to go on from there")
         self.base = progress.base
         self.start = max(first, progress.end)
-        self._before = self._read_progress(self.base + self.start)
+        self._before = progress
         self.end = self.start
         self.newest_ms = self._before.newest_ms
-
-    def _read_progress(self, version: int | None) -> Progress:
-        arguments: dict[str, Any] = {} if version is None else {"timestamp": version + 1}
-        row = self._progress.row(self.topic.encode(), columns=[self._column], **arguments)
-        return msgspec.json.decode(row[self._column], type=Progress) if row else Progress()
 
     def update(
         self,
         table: tables.HBaseTable,
         family: str,
         kind: type[Value],
-        added: dict[bytes, Value],
+        added: dict[bytes, list[tuple[int, Value]]],
         merge: Callable[[Value, Value], Value],
     ) -> None:
-        """Writes ``merge(value as of start, added value)`` of each row, as version ``end``."""
+        """Writes each row's value as of ``end``, as that version: its newest value up to there and what came since.
+
+        ``added`` holds offsets and values in offset order. A version that another driver wrote of this batch, or part
+        of it, counts as well as one of before. Where all versions are of later batches, this one is hidden.
+        """
         column = tables.partition_column(family, self.number)
         handle = self.connection.table(table.name)
-        rows = handle.rows(list(added), columns=[column], timestamp=self.base + self.start + 1)
-        before = {key: msgspec.json.decode(row[column], type=kind) for key, row in rows}
-        self.put(
-            table,
-            {
-                key: {column: msgspec.json.encode(merge(before[key], value) if key in before else value)}
-                for key, value in added.items()
-            },
-        )
+        until = self.base + self.end + 1
+        found = dict(handle.rows(list(added), columns=[column], timestamp=until, include_timestamp=True))
+        absent = [key for key in added if key not in found]
+        later = {key for key, _ in handle.rows(absent, columns=[column])}
+        values: dict[bytes, dict[bytes, bytes]] = {}
+        for key, parts in added.items():
+            cell, version = found[key][column] if key in found else (None, 0)
+            known: list[Value] = [] if cell is None else [msgspec.json.decode(cell, type=kind)]
+            new: list[Value] = [part for offset, part in parts if self.base + offset >= version]
+            if new and key not in later:
+                values[key] = {column: msgspec.json.encode(reduce(merge, known + new))}
+        self.put(table, values)
 
     def put(self, table: tables.HBaseTable, rows: dict[bytes, dict[bytes, bytes]]) -> None:
         """Writes rows as version ``end``."""
@@ -213,16 +216,12 @@ def _add_visit(before: Visit, added: Visit) -> Visit:
     return Visit(newest.page, looked.category, newest.device, newest.country, newest.time, looked_at)
 
 
-def _collect(into: dict[bytes, Value], key: bytes, value: Value, merge: Callable[[Value, Value], Value]) -> None:
-    into[key] = merge(into[key], value) if key in into else value
-
-
 def update_clicks(partition: Partition, records: Records, summary: Summary, announce: Announce) -> None:
-    visits: dict[bytes, Visit] = {}
-    for _, click, _ in records:
+    visits: dict[bytes, list[tuple[int, Visit]]] = defaultdict(list)
+    for offset, click, _ in records:
         assert isinstance(click, Click)
         visit = Visit(click.page, click.category, click.device, click.country, click.event_time)
-        _collect(visits, click.user_id.encode(), visit, _add_visit)
+        visits[click.user_id.encode()].append((offset, visit))
     partition.update(tables.USER_PROFILES, tables.VISIT_FAMILY, Visit, visits, _add_visit)
 
 
@@ -230,19 +229,17 @@ def update_purchases(partition: Partition, records: Records, summary: Summary, a
     """Counts each purchase once: late ones apart, on-time ones in their minute, both in the user's total."""
     fresh = _unseen(partition, records)
     summary.duplicates = len(records) - len(fresh)
-    minutes: dict[bytes, Revenue] = {}
-    users: dict[bytes, Spending] = {}
+    minutes: dict[bytes, list[tuple[int, Revenue]]] = defaultdict(list)
+    users: dict[bytes, list[tuple[int, Spending]]] = defaultdict(list)
     late_rows: dict[bytes, dict[bytes, bytes]] = {}
-    for _, purchase, late in fresh:
+    for offset, purchase, late in fresh:
         assert isinstance(purchase, Purchase)
         if late:
             key = tables.late_key(purchase.event_time, purchase.event_id)
             late_rows[key] = {tables.LATE_AMOUNT.column: str(purchase.total).encode()}
         else:
-            key = tables.minute_key(purchase.event_time)
-            _collect(minutes, key, Revenue(purchase.total, 1), _add_revenue)
-        spent = Spending(purchase.total, purchase.event_time, 1)
-        _collect(users, purchase.user_id.encode(), spent, _add_spending)
+            minutes[tables.minute_key(purchase.event_time)].append((offset, Revenue(purchase.total, 1)))
+        users[purchase.user_id.encode()].append((offset, Spending(purchase.total, purchase.event_time, 1)))
     partition.update(tables.REVENUE_BY_MINUTE, tables.VALUE_FAMILY, Revenue, minutes, _add_revenue)
     partition.put(tables.REVENUE_LATE, late_rows)
     partition.update(tables.USER_PROFILES, tables.SPENDING_FAMILY, Spending, users, _add_spending)
@@ -267,12 +264,12 @@ def _unseen(partition: Partition, records: Records) -> Records:
 
 
 def update_inventory(partition: Partition, records: Records, summary: Summary, announce: Announce) -> None:
-    stock: dict[bytes, Stock] = {}
+    stock: dict[bytes, list[tuple[int, Stock]]] = defaultdict(list)
     alerts: dict[bytes, Alert] = {}
-    for _, change, _ in records:
+    for offset, change, _ in records:
         assert isinstance(change, StockChange)
         now = Stock(change.stock_level, change.critical_threshold, change.event_time)
-        _collect(stock, tables.stock_key(change.product_id, change.warehouse), now, _newest_stock)
+        stock[tables.stock_key(change.product_id, change.warehouse)].append((offset, now))
         if change.is_critical():
             alerts[tables.alert_key(change.event_time, change.product_id, change.event_id)] = change.alert()
     partition.update(tables.STOCK, tables.VALUE_FAMILY, Stock, stock, _newest_stock)
