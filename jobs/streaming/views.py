@@ -1,11 +1,11 @@
 """What a speed task does with the records of its Kafka partition: values in HBase brought up to their offset.
 
-HBase itself is the keyed state. Each row has a column for each Kafka partition that feeds it, and the cell's version is
-the offset up to which the value counts: *the cell at version v holds what the partition's records below offset v amount
-to*. A task takes a row's newest version up to the end of its batch, whoever wrote it, adds the records from there on, and
-writes version ``end``. Written again, it is the same cell with the same value; a slower twin writes an older version,
-which hides nothing; records below the partition's progress are skipped. So a replay changes nothing, a second driver with
-other batches neither, and no state is held in memory between batches.
+HBase itself is the keyed state. Each row has a column for each Kafka partition that feeds it, and the cell's version
+is the offset up to which the value counts: *the cell at version v holds what the partition's records below offset v
+amount to*. A task takes a row's newest version up to the end of its batch, whoever wrote it, adds the records from
+there on, and writes version ``end``. Written again, it is the same cell with the same value; a slower twin writes an
+older version, which hides nothing; records below the partition's progress are skipped. So a replay changes nothing, a
+second driver with other batches neither, and no state is held in memory between batches.
 """
 
 from collections import defaultdict
