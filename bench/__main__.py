@@ -14,6 +14,7 @@ ALL = {
     "speed": ["bench.speed"],
     "speed-with-ingest": ["bench.speed", "--with-ingest"],
     "demo": ["bench.demo"],
+    "any-bytes": ["bench.any_bytes"],
     "kills": ["bench.kills"],
     "kubernetes": ["bench.kubernetes"],
     "kubernetes-ingest": ["bench.kubernetes_ingest"],

@@ -1,0 +1,87 @@
+"""Strange records through both jobs on real servers: each is a row, a copy or a dead letter; nothing stops a job."""
+
+from datetime import UTC, datetime
+
+import pytest
+from kafka.admin import ConfigResource, ConfigResourceType
+
+from clients import kafka as kafka_client
+from contracts.events import CLICKS, STREAMS
+from contracts.settings import Settings
+from contracts.topics import DEAD_LETTERS, MAX_DEAD_LETTER_BYTES
+from generator import strange
+from jobs import audit
+from jobs.streaming.commits import Counts
+from tests.support import kafka, samples
+from tests.support.running import Job, ok
+
+INGEST = ("jobs.streaming.ingest", "--available-now")
+SPEED = ("jobs.streaming.speed", "--available-now")
+COUNT = 400
+FLOOD = 100_000
+
+
+def outcomes(stack: Settings) -> dict[str, Counts]:
+    """What ingest has made of each topic's records."""
+    totals = audit.committed(stack).totals
+    return {stream.topic: totals.get(stream.topic, Counts()) for stream in STREAMS}
+
+
+@pytest.fixture(scope="module")
+def caught_up(stack: Settings, job: Job) -> None:
+    """Nothing of other tests is waiting."""
+    ok(job(*INGEST))
+    ok(job(*SPEED))
+
+
+def test_every_strange_record_has_one_outcome(stack: Settings, job: Job, caught_up: None) -> None:
+    before, letters = outcomes(stack), audit.dead_letters(stack)
+    now = datetime.now(UTC)
+    for seed, stream in enumerate(STREAMS):
+        values = strange.records(seed, stream, COUNT, now)
+        kafka.produce(stack, stream.topic, [(f"k{number % 9}", value) for number, value in enumerate(values)])
+    year_one = samples.click(event_time="0001-01-01T00:00:00+01:00")
+    kafka.produce(stack, CLICKS.topic, [("year one", samples.encode(year_one)), ("none", None)])
+    ok(job(*INGEST))
+    ok(job(*SPEED))
+    after = outcomes(stack)
+    for stream in STREAMS:
+        was, now_is = before[stream.topic], after[stream.topic]
+        landed, copies = now_is.landed - was.landed, now_is.duplicates - was.duplicates
+        dead = now_is.dead_letters - was.dead_letters
+        assert landed + copies + dead == COUNT + (2 if stream is CLICKS else 0)
+        assert landed > COUNT / 10
+        assert audit.dead_letters(stack).get(stream.topic, 0) - letters.get(stream.topic, 0) == dead
+    assert audit.behind(audit.end_offsets(stack), audit.speed_offsets(stack)) == 0
+
+
+def limit_dead_letters(stack: Settings, size: int) -> None:
+    with kafka_client.admin(stack) as admin:
+        resource = ConfigResource(ConfigResourceType.TOPIC, DEAD_LETTERS, {"max.message.bytes": str(size)})
+        admin.alter_configs([resource])
+
+
+def test_a_dead_letter_topic_that_refuses_loses_nothing(stack: Settings, job: Job, caught_up: None) -> None:
+    before = outcomes(stack)[CLICKS.topic]
+    records = [("refused", samples.encode(samples.click())), ("refused", b"x" * 5000), ("refused", b"y")]
+    limit_dead_letters(stack, 1000)
+    try:
+        kafka.produce(stack, CLICKS.topic, records)
+        failed = job(*INGEST)
+        assert failed.returncode == 1
+        assert f"{DEAD_LETTERS} did not take 1 records" in failed.stderr.splitlines()[-1]
+        assert outcomes(stack)[CLICKS.topic] == before
+    finally:
+        limit_dead_letters(stack, MAX_DEAD_LETTER_BYTES)
+    ok(job(*INGEST))
+    after = outcomes(stack)[CLICKS.topic]
+    assert (after.landed - before.landed, after.dead_letters - before.dead_letters) == (1, 2)
+
+
+def test_a_flood_of_dead_letters_in_one_batch_goes_out(stack: Settings, job: Job, caught_up: None) -> None:
+    before, letters = outcomes(stack)[CLICKS.topic], audit.dead_letters(stack)[CLICKS.topic]
+    kafka.produce(stack, CLICKS.topic, [("flood", b"flood %d" % number) for number in range(FLOOD)])
+    ok(job(*INGEST))
+    assert outcomes(stack)[CLICKS.topic].dead_letters - before.dead_letters == FLOOD
+    assert audit.dead_letters(stack)[CLICKS.topic] - letters == FLOOD
+    ok(job(*SPEED))
