@@ -1,5 +1,6 @@
 """A topic created anew or cut: both layers go on with it, keep what they have, and double nothing."""
 
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -9,6 +10,7 @@ import pytest
 
 from clients import hbase
 from contracts import hbase as tables
+from contracts.errors import BrokenPromise
 from contracts.events import PURCHASES, Purchase
 from contracts.hbase import Progress, Revenue
 from contracts.settings import Settings
@@ -16,12 +18,12 @@ from jobs.adopt import Topic, adopt_counted, counted, landed
 from jobs.streaming.commits import Commit, PartitionState
 from jobs.streaming.views import Read, Records, count
 from tests.support import samples
+from tests.support.fake_hbase import FakeHBase
 from tests.support.judging import judge
 
 MINUTE = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-"""A minute of its own, far from what other tests count."""
-PARTITION = 91
-PLACE = f"{PURCHASES.topic}/{PARTITION}"
+PLACE = f"{PURCHASES.topic}/0"
+COLUMN = tables.partition_column(tables.VALUE_FAMILY, 0)
 
 
 def test_a_topic_created_anew_is_landed_from_its_beginning() -> None:
@@ -52,43 +54,31 @@ def rest(read: Read, start: int, newest_ms: int | None) -> Read:
     return read._replace(records=[record for record in read.records if record[0] >= start], end=max(read.end, start))
 
 
-@pytest.fixture
-def progress_before(stack: Settings) -> None:
-    with hbase.connection(stack) as connection:
-        connection.table(tables.SPEED_PROGRESS.name).delete(
-            PURCHASES.topic.encode(), columns=[tables.partition_column(tables.VALUE_FAMILY, PARTITION)]
-        )
+def test_speed_goes_on_above_the_cells_that_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = FakeHBase()
+    monkeypatch.setattr(hbase, "connection", lambda _: nullcontext(store))
 
-
-def test_speed_goes_on_above_the_cells_that_it_has(stack: Settings, progress_before: None) -> None:
     def play(topic_id: str, *purchases: int) -> None:
-        with hbase.connection(stack) as connection:
-            at = 0
-            for number in purchases:
-                read = buy(number, at)
-                count(PLACE, topic_id, "", at, partial(rest, read), lambda _: None, connection)
-                at = read.end
+        at = 0
+        for number in purchases:
+            read = buy(number, at)
+            count(PLACE, topic_id, "", at, partial(rest, read), lambda _: None, store)  # type: ignore[arg-type]
+            at = read.end
 
-    def cell(table: tables.HBaseTable, row: bytes, family: str) -> bytes:
-        column = tables.partition_column(family, PARTITION)
-        found: bytes = hbase.attempt(stack, lambda c: c.table(table.name).row(row, columns=[column]))[column]
-        return found
+    def progress() -> Progress:
+        cell = store.table(tables.SPEED_PROGRESS.name).row(PURCHASES.topic.encode())[COLUMN]
+        return msgspec.json.decode(cell, type=Progress)
 
     play("old", 3, 4)
+    assert progress().end == 7
+    with pytest.raises(BrokenPromise, match=r"created anew.*jobs\.adopt"):
+        play("new", 2)
     topic = Topic(PURCHASES.topic, "new", {PLACE: 2})
-    before = {PLACE: msgspec.json.decode(cell(tables.SPEED_PROGRESS, PURCHASES.topic.encode(), "v"), type=Progress)}
-    assert before[PLACE].end == 7
-    changed = counted(before, topic)
-    adopt_counted(stack, changed)
-    assert counted(changed, topic) == {}, "again changes nothing"
+    changed = counted({PLACE: progress()}, topic)
+    adopt_counted(Settings(), changed)
+    assert counted({PLACE: progress()}, topic) == {}, "again changes nothing"
     play("new", 2)
     play("new", 2)  # a replay
-    revenue = msgspec.json.decode(cell(tables.REVENUE_BY_MINUTE, tables.minute_key(MINUTE), "v"), type=Revenue)
-    assert revenue == Revenue(9 * Decimal("19.90"), 9)
-    now = msgspec.json.decode(cell(tables.SPEED_PROGRESS, PURCHASES.topic.encode(), "v"), type=Progress)
-    assert (now.end, now.topic_id, now.version) == (2, "new", 9)
-    with hbase.connection(stack) as connection:
-        column = tables.partition_column(tables.VALUE_FAMILY, PARTITION)
-        connection.table(tables.SPEED_PROGRESS.name).delete(PURCHASES.topic.encode(), columns=[column])
-        connection.table(tables.REVENUE_BY_MINUTE.name).delete(tables.minute_key(MINUTE))
-        connection.table(tables.USER_PROFILES.name).delete(b"adopted")
+    assert (progress().end, progress().topic_id, progress().version) == (2, "new", 9)
+    revenue = store.table(tables.REVENUE_BY_MINUTE.name).row(tables.minute_key(MINUTE))[COLUMN]
+    assert msgspec.json.decode(revenue, type=Revenue) == Revenue(9 * Decimal("19.90"), 9)

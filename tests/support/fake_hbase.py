@@ -66,6 +66,9 @@ class FakeTable:
     ) -> list[tuple[bytes, dict[bytes, Any]]]:
         return [(row, found) for row in rows if (found := self.row(row, columns, timestamp, include_timestamp))]
 
+    def put(self, row: bytes, data: Cells, timestamp: int | None = None) -> None:
+        self.write(row, data, timestamp)
+
     def batch(self, timestamp: int | None = None) -> "FakeBatch":
         return FakeBatch(self, timestamp)
 

@@ -96,8 +96,8 @@ def played(stack: Settings, job: Job) -> Played:
 
 
 def test_revenue_counts_copies_once_and_late_purchases_apart(stack: Settings, played: Played) -> None:
-    amount, orders = played.before
-    assert revenue(stack, minute_of(played.now)) == (amount + Decimal("49.75"), orders + 2)
+    amount, purchases = played.before
+    assert revenue(stack, minute_of(played.now)) == (amount + Decimal("49.75"), purchases + 2)
     assert revenue(stack, minute_of(played.late_moment)) == played.late_minute_before
     minute = minute_of(played.late_moment)
     row = hbase.attempt(
@@ -106,7 +106,7 @@ def test_revenue_counts_copies_once_and_late_purchases_apart(stack: Settings, pl
     assert row == {b"l:amount": b"19.90"}
     profile = hbase.attempt(stack, lambda c: c.table(tables.USER_PROFILES.name).row(b"rev"))
     [spent] = [json.loads(value) for column, value in profile.items() if column.startswith(b"p:")]
-    assert (spent["orders"], spent["amount"]) == (3, "69.65")
+    assert (spent["purchases"], spent["amount"]) == (3, "69.65")
 
 
 def test_the_newest_stock_and_profile_stay_whatever_the_order(stack: Settings, played: Played) -> None:
@@ -137,13 +137,13 @@ def test_a_kill_around_the_writes_changes_no_value(stack: Settings, played: Play
     # Nothing but these purchases may be waiting: the first task that ends takes the others with it.
     now = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(seconds=30)
     minute = minute_of(now)
-    before, orders_before = revenue(stack, minute)
+    before, purchases_before = revenue(stack, minute)
     for point in ("counted-without-progress", "counted-with-progress"):
         kafka.produce(stack, PURCHASES.topic, [buy(f"k{number}", now)[1] for number in range(200)])
         crashed = job(*SPEED, CRASH_AT=point, **CRASHING)
         assert crashed.returncode == 1, f"a task was to die at {point}"
     ok(job(*SPEED))
-    assert revenue(stack, minute) == (before + 400 * Decimal("19.90"), orders_before + 400)
+    assert revenue(stack, minute) == (before + 400 * Decimal("19.90"), purchases_before + 400)
 
 
 def test_a_replay_from_the_beginning_changes_nothing(stack: Settings, played: Played, job: Job) -> None:
