@@ -1,6 +1,7 @@
 """Runs a streaming query until it fails, is stopped, or has drained its topics."""
 
 import json
+import re
 import shutil
 import signal
 import threading
@@ -132,4 +133,5 @@ def _meaning(name: str, error: Exception) -> PlatformError:
 def _last_line(text: str) -> str:
     """Where a Python traceback ends, which is its error; Java's frames follow it."""
     lines = [line.strip() for line in text.partition("\n\tat ")[0].splitlines() if line.strip()]
-    return (lines or ["no reason given"])[-1][:500]
+    last = (lines or ["no reason given"])[-1][:500]
+    return re.sub(rf"^{PlatformError.__module__}\.\w+: ", "", last)

@@ -70,7 +70,7 @@ def test_a_dead_letter_topic_that_refuses_loses_nothing(stack: Settings, job: Jo
         kafka.produce(stack, CLICKS.topic, records)
         failed = job(*INGEST)
         assert failed.returncode == 1
-        assert f"{DEAD_LETTERS} did not take 1 records" in failed.stderr.splitlines()[-1]
+        assert f"{DEAD_LETTERS} did not take" in failed.stderr.splitlines()[-1]
         assert outcomes(stack)[CLICKS.topic] == before
     finally:
         limit_dead_letters(stack, MAX_DEAD_LETTER_BYTES)
