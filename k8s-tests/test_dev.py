@@ -33,8 +33,8 @@ class Loop:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        command = [sys.executable, "-m", "release", "dev", "--release", NAME, "--namespace", NAMESPACE]
-        environment = {"PYTHONPATH": f"{folder}:{folder / 'k8s-tests'}"}
+        command = [sys.executable, "-m", "deploy", "dev", "--release", NAME, "--namespace", NAMESPACE]
+        environment = {"PYTHONPATH": str(folder)}
         self._process = subprocess.Popen(
             command, cwd=folder, env={**os.environ, **environment}, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True,
@@ -72,7 +72,7 @@ class Loop:
 def loop(platform: Platform, tmp_path: Path) -> Iterator[Loop]:
     """The loop, watching; what was changed is taken back in the end, so that the cluster has the images of before."""
     folder = tmp_path / "sources"
-    for name in (*dev.WATCHED, HERE.name):
+    for name in (*dev.WATCHED, "deploy"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", folder)
     running = Loop(folder)
@@ -121,7 +121,7 @@ def test_a_saved_job_runs_on_the_cluster(
         ("jobs/streaming/views.py", {"speed"}),
         ("jobs/streaming/query.py", {"ingest", "speed"}),
         ("contracts/topics.py", {"ingest", "speed"}),
-        ("jobs/batch/revenue.py", set()),
+        ("jobs/batch/tasks/revenue.py", set()),
         ("images/spark/entrypoint", {"ingest", "speed", "sql"}),
     ],
 )

@@ -14,6 +14,7 @@ from contracts import paths
 from contracts.command import options
 from contracts.events import WATERMARK
 from contracts.settings import PREFIX, Settings, setting
+from contracts.topics import MAX_MESSAGE_BYTES
 
 if TYPE_CHECKING:  # the settings are read where there is no Spark as well
     from pyspark.sql import DataFrame, SparkSession
@@ -97,7 +98,7 @@ def kafka_stream(
         .option("startingOffsets", begin)
         .option("maxOffsetsPerTrigger", max_offsets)
         .option("kafka.max.poll.records", 10_000)
-        .option("kafka.max.partition.fetch.bytes", 8 * 1024 * 1024)
+        .option("kafka.max.partition.fetch.bytes", MAX_MESSAGE_BYTES)
         .load()
         .select("topic", "partition", "offset", "timestamp", "key", "value")
     )

@@ -253,15 +253,10 @@ def test_a_process_that_fails_fails_its_task_with_its_last_line() -> None:
 def test_a_task_that_ends_takes_its_process_with_it(how: str, tmp_path: Path) -> None:
     """In a process of its own, as a task runs, so that a signal ends the task and not the test."""
     note = tmp_path / "pid"
-    script = f"""
-import os, signal, sys
-sys.path.insert(0, {str(DAGS)!r})
-from ecommerce_daily_analytics import ProcessOperator
-task = ProcessOperator(task_id="t", command=["sh", "-c", "echo $$ > {note}; sleep 60 & wait"], cwd="/")
-signal.signal(signal.SIGTERM, lambda *_: task.on_kill())
-task.execute({{}})
-"""
-    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "tests.support.dag_task", str(note)]
+    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
+    quiet = subprocess.DEVNULL
+    parent = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=quiet, stderr=quiet)
     try:
         child = psutil.Process(int(wait_for(note)))
         family = [child, *child.children()]
@@ -282,10 +277,9 @@ def wait_for(file: Path, seconds: float = 30) -> str:
 
 
 def test_parsing_for_local_tasks_imports_nothing_heavy() -> None:
-    script = "import sys, json, ecommerce_daily_analytics; print(json.dumps(sorted(sys.modules)))"
     shown = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script],
-        cwd=DAGS,
+        [sys.executable, "-W", "ignore", "-m", "tests.support.loaded", "dags.ecommerce_daily_analytics"],
+        cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT), "ECOMMERCE_TASK_RUNTIME": "local"},
         capture_output=True,
         text=True,

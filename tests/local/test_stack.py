@@ -112,19 +112,9 @@ def test_a_failing_preparation_shows_what_its_program_said(tmp_path: Path, free_
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_start_leaves_nothing_running(number: int, tmp_path: Path, free_ports: Ports) -> None:
-    code = f"""
-import signal, sys
-sys.path.insert(0, {str(ROOT)!r})
-signal.signal(signal.SIGINT, signal.default_int_handler)
-from pathlib import Path
-from local.ports import Ports
-from local.stack import Stack
-from tests.support.web_server import web_server
-never = web_server("kafka", ("zookeeper",), "import time; time.sleep(600)")
-ports = Ports(zookeeper={free_ports.zookeeper}, kafka={free_ports.kafka})
-Stack(Path({str(tmp_path)!r}), ports, [web_server("zookeeper"), never]).up()
-"""
-    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) as starting:
+    ports = (str(free_ports.zookeeper), str(free_ports.kafka))
+    command = [sys.executable, "-m", "tests.support.unfinished_start", str(tmp_path), *ports]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as starting:
         assert starting.stderr
         for line in starting.stderr:
             if re.search("kafka +starting", line):

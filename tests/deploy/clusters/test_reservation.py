@@ -12,13 +12,7 @@ from contracts.errors import Mistake
 from deploy.clusters.reservation import require, reserved
 from local.site import ROOT
 
-HOLDER = """
-from deploy.clusters.reservation import reserved
-with reserved("the tests of elsewhere", lambda line: print(line, flush=True)):
-    print("reserved", flush=True)
-    input()
-"""
-REQUIRER = "from deploy.clusters.reservation import require; require()"
+PROGRAM = [sys.executable, "-m", "tests.support.reservation"]
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +23,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @contextmanager
 def another() -> Iterator["subprocess.Popen[str]"]:
     """Another process that reserves the cluster, until it is given a line."""
-    command = [sys.executable, "-c", HOLDER]
+    command = [*PROGRAM, "hold"]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process
@@ -70,5 +64,5 @@ def test_another_waits_and_says_for_whom() -> None:
 def test_the_holder_and_what_it_starts_have_the_cluster() -> None:
     with reserved("the tests of here", print):
         require()
-        done = subprocess.run([sys.executable, "-c", REQUIRER], cwd=ROOT, capture_output=True, text=True)
+        done = subprocess.run([*PROGRAM, "require"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
