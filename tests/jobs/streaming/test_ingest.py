@@ -236,6 +236,39 @@ def test_records_that_retention_took_are_a_gap_and_ingest_goes_on(stack: Setting
     assert audit.committed(stack).gaps == after.gaps, "a gap is told once"
 
 
+def test_a_topic_gets_more_partitions_under_load(stack: Settings, local_stack: Stack, job: Job) -> None:
+    def count() -> int:
+        return len([place for place in audit.end_offsets(stack) if place.startswith(f"{CLICKS.topic}/")])
+
+    def left() -> int:
+        return audit.behind(audit.end_offsets(stack), audit.ingest_offsets(stack))
+
+    before = count()
+    driver = subprocess.Popen(
+        [sys.executable, "-m", "jobs.streaming.ingest", "--trigger", "0", "--max-offsets", "300"],
+        cwd=ROOT,
+        env=job_environment(local_stack),
+        start_new_session=True,
+    )
+    try:
+        ids = send_clicks(stack, 1500)
+        until(left, lambda records: records < 1500, seconds=90)
+        with kafka_client.admin(stack) as admin:
+            admin.create_partitions({CLICKS.topic: 2 * before})
+        ids += send_clicks(stack, 1500)
+        until(left, lambda records: not records, seconds=180)
+        assert driver.poll() is None
+    finally:
+        kill_group(driver)
+    assert count() == 2 * before
+    assert len([place for place in audit.ingest_offsets(stack) if place.startswith(f"{CLICKS.topic}/")]) == 2 * before
+    ids += send_clicks(stack, 200)
+    ok(job(*INGEST))
+    ok(job("jobs.streaming.speed", "--available-now"))
+    assert audit.behind(audit.end_offsets(stack), audit.speed_offsets(stack)) == 0
+    landed_once(stack, ids)
+
+
 def test_copies_are_dropped_across_a_restart_and_late_events_land(stack: Settings, job: Job) -> None:
     now = datetime.now(UTC)
     first = samples.click(user_id="again", event_time=now)
