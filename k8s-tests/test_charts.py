@@ -253,7 +253,7 @@ def test_spark_makes_no_network_policy_where_its_operator_may_not(charts: Path) 
 def test_a_jobs_own_settings_of_spark_win(charts: Path) -> None:
     key, values = "spark.log.level", {"spark.jobs.ingest.conf": {"spark.log.level": "INFO"}}
     native = {item["metadata"]["name"]: item["spec"]["template"]["spec"]["containers"][0]
-              for item in render(SIZES["kind"], **values) if item["kind"] == "Deployment"}  # fmt: skip
+              for item in render(SIZES["kind"], **values) if item["kind"] == "StatefulSet"}  # fmt: skip
     operated = {item["metadata"]["name"]: item["spec"]["sparkConf"][key]
                 for item in render((), **values) if item["kind"] == "SparkApplication"}  # fmt: skip
     assert operated == {"lambda-spark-ingest": "INFO", "lambda-spark-speed": "WARN"}
