@@ -172,6 +172,8 @@ def test_drivers_that_start_over_each_other_lose_and_double_nothing(
     running: list[subprocess.Popen[bytes]] = []
     try:
         for number in range(4):
+            if len(running) > 1:
+                kill_group(running.pop(chance.randrange(len(running))))
             with (tmp_path / f"{number}.log").open("wb") as log:
                 driver = subprocess.Popen(
                     [sys.executable, "-m", "jobs.streaming.ingest", "--trigger", "0", "--max-offsets", "300"],
@@ -183,8 +185,6 @@ def test_drivers_that_start_over_each_other_lose_and_double_nothing(
             running.append(driver)
             ids += send_clicks(stack, 1500)
             time.sleep(chance.uniform(5, 12))
-            if len(running) > 2:
-                kill_group(running.pop(chance.randrange(len(running))))
         until(
             lambda: audit.behind(audit.end_offsets(stack), audit.ingest_offsets(stack)),
             lambda left: not left,
