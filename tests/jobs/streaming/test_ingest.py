@@ -203,7 +203,8 @@ def test_drivers_that_start_over_each_other_lose_and_double_nothing(
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:
-    os.killpg(process.pid, signal.SIGKILL)
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
     process.wait(20)
 
 
