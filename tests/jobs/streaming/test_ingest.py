@@ -12,7 +12,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -149,14 +149,7 @@ def test_random_kills_lose_and_double_nothing(stack: Settings, local_stack: Stac
     generator = random.Random(7)
     ids: list[str] = []
     for _ in range(3):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "jobs.streaming.ingest", "--trigger", "0", "--max-offsets", "300"],
-            cwd=ROOT,
-            env=job_environment(local_stack),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        process = driver_of_small_batches(local_stack)
         ids += send_clicks(stack, 3000)
         until(lambda: audit.behind(audit.end_offsets(stack), audit.ingest_offsets(stack)) < 3000, seconds=90, pause=0.5)
         time.sleep(generator.uniform(0, 3))
@@ -175,14 +168,7 @@ def test_drivers_that_start_over_each_other_lose_and_double_nothing(
             if len(running) > 1:
                 kill_group(running.pop(chance.randrange(len(running))))
             with (tmp_path / f"{number}.log").open("wb") as log:
-                driver = subprocess.Popen(
-                    [sys.executable, "-m", "jobs.streaming.ingest", "--trigger", "0", "--max-offsets", "300"],
-                    cwd=ROOT,
-                    env=job_environment(local_stack),
-                    stderr=log,
-                    start_new_session=True,
-                )
-            running.append(driver)
+                running.append(driver_of_small_batches(local_stack, log))
             ids += send_clicks(stack, 1500)
             time.sleep(chance.uniform(5, 12))
         until(
@@ -200,6 +186,18 @@ def test_drivers_that_start_over_each_other_lose_and_double_nothing(
     assert any("started after this one" in log for log in logs)
     ok(job(*INGEST))
     landed_once(stack, ids)
+
+
+def driver_of_small_batches(stack: Stack, log: int | IO[bytes] = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
+    """An ingest that goes on until it is killed, batch after batch, in a process group of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "jobs.streaming.ingest", "--trigger", "0", "--max-offsets", "300"],
+        cwd=ROOT,
+        env=job_environment(stack),
+        stdout=subprocess.DEVNULL,
+        stderr=log,
+        start_new_session=True,
+    )
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:
@@ -245,12 +243,7 @@ def test_a_topic_gets_more_partitions_under_load(stack: Settings, local_stack: S
         return audit.behind(audit.end_offsets(stack), audit.ingest_offsets(stack))
 
     before = count()
-    driver = subprocess.Popen(
-        [sys.executable, "-m", "jobs.streaming.ingest", "--trigger", "0", "--max-offsets", "300"],
-        cwd=ROOT,
-        env=job_environment(local_stack),
-        start_new_session=True,
-    )
+    driver = driver_of_small_batches(local_stack)
     try:
         ids = send_clicks(stack, 1500)
         until(left, lambda records: records < 1500, seconds=90)
