@@ -20,7 +20,7 @@ from confluent_kafka import Producer
 from bench.measure import Memory, fresh_stack, report
 from clients import hbase
 from contracts import paths
-from contracts.catalog import PRODUCT_CATEGORY
+from contracts.catalog import category_of, product_id
 from contracts.command import run
 from contracts.errors import NotReady
 from contracts.events import CLICKS, PURCHASES, timestamp
@@ -30,7 +30,8 @@ from local.jobs import environment
 from local.site import ROOT
 from local.stack import Stack
 
-PRODUCT, CATEGORY = next(iter(PRODUCT_CATEGORY.items()))
+PRODUCT = product_id(1)
+CATEGORY = category_of(PRODUCT)
 
 
 def probe(number: int, moment: datetime) -> tuple[str, str, bytes]:

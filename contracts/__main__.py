@@ -9,6 +9,7 @@ from contracts.command import run
 from contracts.events import STREAMS
 from contracts.hbase import HBASE_TABLES
 from contracts.hive import MARTS, RAW, Column
+from contracts.products import CATALOG, Product
 from contracts.topics import TOPICS
 
 
@@ -38,6 +39,12 @@ def page() -> str:
     for stream in STREAMS:
         table = RAW[stream.name]
         parts += [f"### {stream.name}\n", f"`{stream.topic}`. {table.description}\n", _columns(table.columns)]
+    fields = ", ".join(f"`{field}`" for field in Product.__struct_fields__)
+    parts += [
+        "## Catalogue\n",
+        f"`{CATALOG}` holds the newest record of each product, keyed by `product_id`, also of those withdrawn "
+        f"(`available` is false then). JSON, UTF-8: {fields}.\n",
+    ]
     parts.append("## Marts\n")
     for mart in MARTS.values():
         parts += [f"### {mart.name}\n", f"{mart.description} Partitioned by `date`.\n", _columns(mart.columns)]

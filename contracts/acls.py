@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from contracts.events import STREAMS
+from contracts.products import CATALOG
 from contracts.topics import ALERTS, DEAD_LETTERS, TOPICS
 
 
@@ -18,7 +19,7 @@ class Client:
 
 _STREAMS: Final = tuple(stream.topic for stream in STREAMS)
 CLIENTS: Final = (
-    Client("generator", writes=_STREAMS),
+    Client("generator", writes=(*_STREAMS, CATALOG)),
     Client("ingest", reads=_STREAMS, writes=(DEAD_LETTERS,)),
     Client("speed", reads=_STREAMS, writes=(ALERTS,)),
     Client("audit", reads=tuple(topic.name for topic in TOPICS)),

@@ -1,5 +1,10 @@
-"""The shop's catalogue as far as generator and jobs must agree on it: categories, product ids, warehouses."""
+"""The shop's catalogue as far as generator and jobs must agree on it: categories, product ids, warehouses.
 
+Which products there are, and what they cost, is data: the generator publishes it (``contracts.products``).
+"""
+
+import re
+from functools import lru_cache
 from typing import Final
 
 CATEGORIES: Final = (
@@ -14,10 +19,19 @@ CATEGORIES: Final = (
     "garden",
     "automotive",
 )
-CATALOG_SIZE: Final = 2_000
+MAX_PRODUCTS: Final = 99_999
 WAREHOUSES: Final = ("north", "south")
+_PRODUCT_ID: Final = re.compile(r"P([0-9]{5})", re.ASCII)
 
-PRODUCT_CATEGORY: Final[dict[str, str]] = {
-    f"P{number:05d}": CATEGORIES[number % len(CATEGORIES)] for number in range(1, CATALOG_SIZE + 1)
-}
-"""Every product id of the catalogue with its category. A product outside it is refused as unknown."""
+
+def product_id(number: int) -> str:
+    """The id of the product of this number, from 1 to :data:`MAX_PRODUCTS`."""
+    return f"P{number:05d}"
+
+
+@lru_cache(maxsize=2 * MAX_PRODUCTS)
+def category_of(product: str) -> str | None:
+    """The category of a product id, told by its number; None for what is no product id."""
+    found = _PRODUCT_ID.fullmatch(product)
+    number = int(found[1]) if found else 0
+    return CATEGORIES[number % len(CATEGORIES)] if number else None

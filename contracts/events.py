@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from contracts.catalog import PRODUCT_CATEGORY
+from contracts.catalog import category_of
 
 EventId = Annotated[
     str,
@@ -154,7 +154,7 @@ MAX_CLOCK_SKEW: Final = timedelta(minutes=5)
 
 
 def product_problem(product_id: str, category: str | None) -> str | None:
-    known = PRODUCT_CATEGORY.get(product_id)
+    known = category_of(product_id)
     if known is None:
         return f"unknown product {product_id!r}"
     if category is not None and category != known:

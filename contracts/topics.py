@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from contracts.events import CLICKS, INVENTORY, PURCHASES
+from contracts.products import CATALOG
 
 RETENTION: Final = timedelta(days=7)
 MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
@@ -41,5 +42,6 @@ TOPICS: Final = (
     _topic(PURCHASES.topic, 2),
     _topic(INVENTORY.topic, 2),
     _topic(ALERTS, 1),
+    _topic(CATALOG, 1, cleanup_policy="compact"),
     _topic(DEAD_LETTERS, 1, max_message_bytes=str(MAX_DEAD_LETTER_BYTES)),
 )

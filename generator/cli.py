@@ -17,7 +17,7 @@ from clients.kafka import KAFKA_SETTINGS
 from contracts.command import with_settings
 from contracts.errors import Mistake
 from contracts.settings import Settings
-from generator.config import GROWTH, ONE_DAY, Config, FlashSale, Imperfections, Share, check_days
+from generator.config import GROWTH, ONE_DAY, Changes, Config, FlashSale, Imperfections, Share, check_days
 from generator.describe import describe
 from generator.ledger import Ledger
 from generator.metrics import Metrics
@@ -31,10 +31,12 @@ PREFIX: Final = "ECOMMERCE_GENERATOR"
 DEFAULT_RATE: Final = 100.0
 DEFAULT_EVENTS: Final = 300_000
 DEFAULTS: Final = Imperfections()
+CHANGES_A_DAY: Final = Changes(launches=3, withdrawals=3, prices=20)
 OVER_DAYS: Final = Imperfections(later_day=0.002, stale_duplicate=0.0005)
 BOT_SHARE: Final = 0.5
 KAFKA: Final = "kafka"
 LOG_SECONDS: Final = 5.0
+CHANGES: Final = click.IntRange(0, 100)
 
 log = structlog.get_logger()
 
@@ -182,6 +184,24 @@ class Days(click.ParamType):
     show_envvar=True,
     help=f"Share of the pages that bots see.  [default: {BOT_SHARE:g} with --preset realistic, else 0]",
 )
+@click.option(
+    "--launches",
+    type=CHANGES,
+    show_envvar=True,
+    help=f"Products that are new each day.  [default: {CHANGES_A_DAY.launches} with --days, else 0]",
+)
+@click.option(
+    "--withdrawals",
+    type=CHANGES,
+    show_envvar=True,
+    help=f"Products that are withdrawn each day.  [default: {CHANGES_A_DAY.withdrawals} with --days, else 0]",
+)
+@click.option(
+    "--price-changes",
+    type=CHANGES,
+    show_envvar=True,
+    help=f"Products that get another price each day.  [default: {CHANGES_A_DAY.prices} with --days, else 0]",
+)
 @click.option("--seed", type=int, default=1, show_envvar=True, help="Makes catalogue, visitors and what they do.")
 @click.option("--replicas", type=int, default=1, show_envvar=True, help="How many processes share the shop.")
 @click.option("--replica", type=int, default=0, show_envvar=True, help="Which of them this is, from 0.")
@@ -212,6 +232,12 @@ class Days(click.ParamType):
     type=click.Path(dir_okay=False, path_type=Path),
     show_envvar=True,
     help="Write stream and id of every distinct valid event, tab-separated, to this file.",
+)
+@click.option(
+    "--catalogue",
+    type=click.Path(dir_okay=False, path_type=Path),
+    show_envvar=True,
+    help="Write the catalogue and its changes, which Kafka gets as well, as JSON lines to this file.",
 )
 @click.option(
     "--metrics-port",
@@ -249,6 +275,9 @@ def main(
     wrong_clock: tuple[str, ...],
     preset: str,
     bot_share: float | None,
+    launches: int | None,
+    withdrawals: int | None,
+    price_changes: int | None,
     seed: int,
     replicas: int,
     replica: int,
@@ -257,6 +286,7 @@ def main(
     client: str,
     ledger: Path | None,
     ledger_ids: Path | None,
+    catalogue: Path | None,
     metrics_port: int | None,
     metrics_host: str,
     description: Path | None,
@@ -277,6 +307,7 @@ def main(
     if bounded:
         check_days(played, played + (count - 1) * ONE_DAY, now, to == KAFKA and not description)
     usual = OVER_DAYS if days else DEFAULTS
+    changes = CHANGES_A_DAY if days else Changes()
     config = Config(
         seed=seed,
         share=Share(replicas, replica, instance),
@@ -298,6 +329,11 @@ def main(
         outages=tuple(map(Outage.parse, outage)),
         wrong_clocks=tuple(map(WrongClock.parse, wrong_clock)),
         preset=PRESETS[preset],
+        changes=Changes(
+            changes.launches if launches is None else launches,
+            changes.withdrawals if withdrawals is None else withdrawals,
+            changes.prices if price_changes is None else price_changes,
+        ),
         bots=(BOT_SHARE if preset == REALISTIC.name else 0.0) if bot_share is None else bot_share,
     )
     if description:
@@ -310,6 +346,7 @@ def main(
     with (
         stop_on_signals() as stop,
         _writable(ledger_ids) if ledger_ids else nullcontext() as ids_file,
+        _writable(catalogue) if catalogue else nullcontext() as catalogue_file,
     ):
         if ledger:
             account.write(ledger)
@@ -319,7 +356,7 @@ def main(
         clock = _clock(shop.start, speedup) if bounded else lambda: time.time_ns() // 1_000_000
         log.info("opened", replica=config.share.name, day=config.span or "now", seed=seed, to=to)
         with _progress(config.own(config.events * config.days) if bounded else None) as progress:
-            Player(shop, sink, account, metrics, stop, progress, clock, ledger, ids_file).run()
+            Player(shop, sink, account, metrics, stop, progress, clock, ledger, ids_file, catalogue_file).run()
     log.info("closed", events=account.events, records=account.records, ledger=account.summary())
 
 

@@ -104,6 +104,15 @@ class Imperfections:
 
 
 @dataclass(frozen=True, slots=True)
+class Changes:
+    """Of the catalogue, each day: products launched, withdrawn and with a new price."""
+
+    launches: int = 0
+    withdrawals: int = 0
+    prices: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """A run. With ``day`` it plays ``days`` UTC days from that one on; without it plays now at ``rate`` events/s."""
 
@@ -124,6 +133,7 @@ class Config:
     preset: Preset = DEMO
     bots: float = 0.0
     """Share of the pages seen that bots see."""
+    changes: Changes = Changes()
 
     def __post_init__(self) -> None:
         for clock in self.wrong_clocks:
@@ -155,6 +165,8 @@ class Config:
         )
         over_days = (self.days, self.growth, self.outages, self.wrong_clocks, wrong.later_day, wrong.stale_duplicate)
         further = f"{over_days} {self.preset.name} {self.bots}"
+        if self.changes != Changes():
+            further += f" {self.changes}"
         return former if further == f"{(1, GROWTH, (), (), 0.0, 0.0)} {DEMO.name} 0.0" else former + further
 
     def own(self, total: float) -> float:

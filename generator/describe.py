@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import quantiles
 from string import Template
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -30,10 +31,12 @@ DEPTHS: Final = ("all", "product", "cart", "checkout", "purchase")
 class Session:
     """Of a person."""
 
+    user: str
     device: str
     hour: int
     """In the preset's time zone, of the first page."""
     pages: Counter[str] = field(default_factory=Counter)
+    purchases: int = 0
     units: int = 0
     cents: int = 0
 
@@ -68,12 +71,13 @@ class Description:
                         bot_clicks += 1
                         continue
                     hour = event.event_time.astimezone(zone).hour
-                    session = sessions.setdefault(event.session_id, Session(event.device, hour))
+                    session = sessions.setdefault(event.session_id, Session(event.user_id, event.device, hour))
                     session.pages[event.page] += 1
                 elif isinstance(event, Purchase):
                     purchases[event.session_id].append(event)
         for name, bought in purchases.items():
             if name in sessions:
+                sessions[name].purchases = len(bought)
                 sessions[name].units = sum(purchase.quantity for purchase in bought)
                 sessions[name].cents = sum(int(purchase.total * 100) for purchase in bought)
         return cls(config, ledger, sessions, clicks, bot_clicks)
@@ -95,6 +99,13 @@ class Description:
     def on(self, device: str) -> list[Session]:
         return [session for session in self.sessions.values() if session.device == device]
 
+    def by_visitor(self) -> Counter[str]:
+        """The events of each person that the shop tells apart."""
+        found = Counter[str]()
+        for session in self.sessions.values():
+            found[session.user] += session.pages.total() + session.purchases
+        return found
+
     def figures(self) -> list[tuple[str, str, str]]:
         """Name, ours, and what is reported."""
         counts = list(self.ledger.counts.values())
@@ -107,7 +118,10 @@ class Description:
             rows.append((f"… on {device}", f"{len(self.on(device)) / everyone:.1%}", on))
             rows.append((f"… of which buy, on {device}", f"{_share(self.on(device), lambda s: s.units > 0):.2%}", buys))
         pages = sum((session.pages for session in self.sessions.values()), Counter[str]())
+        median, *_, most = quantiles([*self.by_visitor().values(), 0], n=100)[49:]
         rows += [
+            ("events of a visitor, median", f"{median:.0f}", "2"),
+            ("events of a visitor, 99th percentile", f"{most:.0f}", "119"),
             ("sessions that buy", f"{len(self.orders) / everyone:.2%}", "2.3 to 3.2 %"),
             ("sessions with a cart", f"{self.depth('cart') / everyone:.1%}", "12.5 to 13.5 %"),
             ("carts abandoned", f"{1 - len(self.orders) / carts:.1%}", "70 to 78 %"),

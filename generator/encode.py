@@ -8,13 +8,13 @@ from typing import Any, Final, get_args
 
 import numpy as np
 
-from contracts.catalog import CATALOG_SIZE, CATEGORIES
+from contracts.catalog import CATEGORIES
 from contracts.events import CLICKS, INVENTORY, PURCHASES, Page, PaymentMethod, Purchase, Stream
 from generator.catalogue import Catalogue
 from generator.config import Config, entropy
 from generator.stock import REASONS
-from generator.visitors import COUNTRIES, DEVICES, Visitors
-from generator.walk import REFERRERS
+from generator.visitors import ANONYMOUS, COUNTRIES, DEVICES, Visitors
+from generator.walk import REFERRERS, VIEWS_OF_PRODUCT
 
 _HEX: Final = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), dtype="u2")
 _MILLISECONDS: Final = np.array([f'.{ms:03d}Z"' for ms in range(1000)], dtype=object)
@@ -48,6 +48,11 @@ def money(cents: int) -> str:
     return f"{cents // 100}.{cents % 100:02d}"
 
 
+def total_cents(purchases: np.ndarray) -> np.ndarray:
+    """What purchases cost in all, in euro cents."""
+    return purchases["cents"] * purchases["quantity"]
+
+
 class EventIds:
     """Version 4 UUIDs. Their first 32 bits name the run, and replicas' cannot meet; the rest is random."""
 
@@ -75,12 +80,11 @@ class Encoder:
     """JSON values and keys of rows, in the rows' order."""
 
     def __init__(
-        self, prefix: str, catalogue: Catalogue, visitors: Visitors, warehouses: tuple[str, ...], critical: list[int]
+        self, prefix: str, catalogue: Catalogue, visitors: Visitors, warehouses: tuple[str, ...], critical: np.ndarray
     ) -> None:
-        """``prefix`` begins session and order ids; ``critical`` is the threshold of each product and warehouse."""
+        """``prefix`` begins session and order ids; ``critical`` is the threshold of each product and warehouse, now."""
         self._prefix = prefix
-        self._cents = catalogue.cents
-        self._critical = np.array(critical)
+        self._critical = critical
         self._product_keys = np.array(catalogue.ids, dtype=object)
         self._user_keys = np.array(visitors.ids, dtype=object)
         self._products = quoted(catalogue.ids)
@@ -94,19 +98,19 @@ class Encoder:
 
         # By view, in the numbering of walk.py.
         home, category, product, cart, checkout, search, removal = quoted(get_args(Page))
-        none = [_NULL]
-        pages = [home] + [category] * len(CATEGORIES) + [product] * CATALOG_SIZE + [cart] * CATALOG_SIZE
-        pages += [checkout, search] + [removal] * CATALOG_SIZE
-        products = self._products.tolist()
-        categories = self._product_categories.tolist()
-        self._view_page = np.array(pages, dtype=object)
-        self._view_product = np.array(none * (1 + len(CATEGORIES)) + products * 2 + none * 2 + products, dtype=object)
-        self._view_category = np.array(
-            none + self._categories.tolist() + categories * 2 + none * 2 + categories, dtype=object
+        plain = [home, checkout, search]
+        self._view_page = np.array(
+            plain + [category] * len(CATEGORIES) + [product, cart, removal] * len(catalogue.ids), dtype=object
+        )
+        none = np.array([_NULL] * len(plain), dtype=object)
+        of_no_product = np.array([_NULL] * (len(plain) + len(CATEGORIES)), dtype=object)
+        self._view_product = np.concatenate([of_no_product, np.repeat(self._products, VIEWS_OF_PRODUCT)])
+        self._view_category = np.concatenate(
+            [none, self._categories, np.repeat(self._product_categories, VIEWS_OF_PRODUCT)]
         )
 
     def clicks(self, rows: np.ndarray, ids: list[str]) -> tuple[list[str], list[str]]:
-        users = self._user_keys[rows["user"]].tolist()
+        users = self._users(rows)
         view, origin = rows["view"], rows["origin"]
         values = json_lines(
             CLICKS,
@@ -124,7 +128,7 @@ class Encoder:
         return values, users
 
     def purchases(self, rows: np.ndarray, ids: list[str]) -> tuple[list[str], list[str]]:
-        users = self._user_keys[rows["user"]].tolist()
+        users = self._users(rows)
         product = rows["product"]
         values = json_lines(
             PURCHASES,
@@ -136,15 +140,15 @@ class Encoder:
             product_id=self._products[product].tolist(),
             category=self._product_categories[product].tolist(),
             quantity=rows["quantity"].tolist(),
-            unit_price=[f'"{money(cents)}"' for cents in self._cents[product].tolist()],
-            total=[f'"{money(cents)}"' for cents in self.cents(rows).tolist()],
+            unit_price=[f'"{money(cents)}"' for cents in rows["cents"].tolist()],
+            total=[f'"{money(cents)}"' for cents in total_cents(rows).tolist()],
             currency=[f'"{CURRENCY}"'] * len(rows),
             payment_method=self._payments[rows["payment"]].tolist(),
         )
         return values, users
 
     def inventory(self, rows: np.ndarray, ids: list[str]) -> tuple[list[str], list[str]]:
-        warehouse, product = np.divmod(rows["pair"], CATALOG_SIZE)
+        warehouse, product = np.divmod(rows["pair"], len(self._products))
         values = json_lines(
             INVENTORY,
             event_id=[f'"{text}"' for text in ids],
@@ -158,14 +162,16 @@ class Encoder:
         )
         return values, self._product_keys[product].tolist()
 
-    def cents(self, rows: np.ndarray) -> np.ndarray:
-        """What purchases cost in all, in euro cents."""
-        return self._cents[rows["product"]] * rows["quantity"]
-
     def is_critical(self, rows: np.ndarray) -> np.ndarray:
         """``StockChange.is_critical`` of rows; a test compares them."""
         threshold = self._critical[rows["pair"]]
         return (rows["level"] <= threshold) & (threshold < rows["level"] - rows["change"])
+
+    def _users(self, rows: np.ndarray) -> list[str]:
+        users = self._user_keys[rows["user"]]
+        unknown = np.flatnonzero(rows["unknown"])
+        users[unknown] = [f"{ANONYMOUS}-{self._prefix}-{number:x}" for number in rows["session"][unknown].tolist()]
+        return users.tolist()
 
     def _numbered(self, kind: str, numbers: np.ndarray) -> list[str]:
         return [f'"{kind}{self._prefix}-{number:x}"' for number in numbers.tolist()]

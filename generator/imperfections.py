@@ -93,7 +93,7 @@ DEFECTS: Final = (
     Defect("from 1970", _replace(event_time=datetime(1970, 1, 1, tzinfo=UTC))),
     Defect("from next year", _replace(event_time=lambda event: event.event_time + timedelta(days=366))),
     Defect("time without a zone", _replace(event_time=lambda event: event.event_time.replace(tzinfo=None))),
-    Defect("unknown product", _replace(product_id="P99999")),
+    Defect("unknown product", _replace(product_id="P00000")),
     Defect("unknown page", _replace(page="chekout"), (CLICKS,)),
     Defect("country is no code", _replace(country="Germany"), (CLICKS,)),
     Defect(

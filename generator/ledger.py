@@ -1,7 +1,7 @@
 """The account of what was truly sent, against which the pipeline's figures are checked."""
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -93,6 +93,10 @@ class Ledger:
     alerts_expected: int = 0
     lost_sales: int = 0
     """Purchases that did not come about since no warehouse had the pieces."""
+    products: int = 0
+    """On sale."""
+    changed: Counter[str] = field(default_factory=Counter)
+    """Products launched, withdrawn, repriced while the shop was played."""
     first_ms: int | None = None
     last_ms: int | None = None
 
@@ -177,6 +181,10 @@ class Ledger:
             },
             "alerts_expected": self.alerts_expected,
             "lost_sales": self.lost_sales,
+            "catalogue": {
+                "products": self.products,
+                **{what: self.changed[what] for what in ("launched", "withdrawn", "repriced")},
+            },
             "first_event_time": None if self.first_ms is None else _utc(self.first_ms),
             "last_event_time": None if self.last_ms is None else _utc(self.last_ms),
         }

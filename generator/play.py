@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
 
+import msgspec
 import numpy as np
 import structlog
 
 from contracts.errors import Unreachable
+from contracts.events import BY_TOPIC
 from generator.ledger import Ledger
 from generator.metrics import Metrics
 from generator.records import EVENTS, Batch
@@ -59,6 +61,8 @@ class Player:
     ledger_path: Path | None = None
     ids_file: IO[str] | None = None
     """Takes a line an event: stream, tab, event id."""
+    catalogue_file: IO[str] | None = None
+    """Takes a line of JSON for each record of the catalogue."""
     _ids: list[str] = field(default_factory=list)
     """Lines for it, of events that Kafka may not have yet."""
     _written: float = field(default_factory=time.monotonic)
@@ -70,12 +74,13 @@ class Player:
             self.shop.shift = self.clock() - self.shop.start
         while not self.stop.is_set() and not self.shop.finished and not self.sink.failed:
             batch = self.shop.step()
+            self._publish()
             if self.clock is None:
                 self._send(batch, 0, len(batch.facts))
                 now = self.shop.now
             else:
                 now = self._send_paced(batch, self.clock)
-            self.ledger.lost_sales = self.shop.stock.lost_sales
+            self._account()
             if time.monotonic() - self._written >= LEDGER_SECONDS or len(self._ids) > IDS_KEPT:
                 self._write_settled()
         if not self.sink.failed:
@@ -83,6 +88,18 @@ class Player:
             self._send(rest, 0, len(rest.facts))
         self.sink.close()
         self._settle()
+
+    def _publish(self) -> None:
+        """What is new in the catalogue goes out before the events of it."""
+        products, self.shop.unpublished = self.shop.unpublished, []
+        self.sink.publish(products)
+        if self.catalogue_file:
+            self.catalogue_file.writelines(f"{msgspec.json.encode(product).decode()}\n" for product in products)
+
+    def _account(self) -> None:
+        self.ledger.lost_sales = self.shop.stock.lost_sales
+        self.ledger.products = int(np.count_nonzero(self.shop.catalogue.available))
+        self.ledger.changed = self.shop.changed
 
     def _send_paced(self, batch: Batch, clock: Callable[[], int]) -> int:
         """Sends each record when its time has come; on ``stop`` what has happened by then. Returns the time, in ms."""
@@ -133,14 +150,17 @@ class Player:
 
     def _settle(self) -> None:
         """Takes back what was not delivered, writes the ledger, and raises where something was not delivered."""
+        lost = set()
         for failure in self.sink.failed:
-            self.ledger.retract(failure.stream, failure.label, failure.value)
+            if failure.label:
+                self.ledger.retract(BY_TOPIC[failure.topic], failure.label, failure.value)
+                if failure.label.kind in EVENTS:
+                    lost.add(failure.id_line)
         self.metrics.failed.set(len(self.sink.failed))
-        lost = {failure.id_line for failure in self.sink.failed if failure.label.kind in EVENTS}
         self._ids = [line for line in self._ids if line not in lost]
         self._write()
         if self.sink.failed:
             first = self.sink.failed[0]
             raise Unreachable(
-                f"{len(self.sink.failed)} records were not delivered, the first to {first.stream.topic}: {first.reason}"
+                f"{len(self.sink.failed)} records were not delivered, the first to {first.topic}: {first.reason}"
             )

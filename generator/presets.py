@@ -29,6 +29,8 @@ class Preset:
     """Relative intensity of arrivals at each full hour; in between it is interpolated, round the clock."""
     pages: float
     """Pages of a person's session on average, found by playing."""
+    activity_sigma: float = 1.0
+    """Standard deviation of ln(activity): a few visitors come many times a day, most rarely."""
     zone: str = "UTC"
     """Time zone of ``hours`` and of the weekdays."""
     entries: dict[str, tuple[float, ...]] | None = None
@@ -85,6 +87,7 @@ REALISTIC: Final = Preset(
     (0.66, 0.20, 0.09, 0.05),
     (38, 22, 13, 9, 9, 16, 42, 84, 128, 158, 172, 164, 156, 150, 146, 142, 140, 142, 150, 168, 186, 168, 120, 72),
     3.4,
+    activity_sigma=1.2,
     zone="Europe/Berlin",
     entries={
         "direct": (0.70, 0.15, 0.05, 0.10),
@@ -98,7 +101,7 @@ REALISTIC: Final = Preset(
     to_purchase=(0.85, 0.53, 0.72),
     eagerness={"direct": 1.1, "search": 1.0, "social": 0.6, "email": 1.6, "ads": 0.8},
     again=5.3,
-    anonymous=0.6,
+    anonymous=0.5,
     returned=0.2,
 )
 PRESETS: Final = {preset.name: preset for preset in (DEMO, REALISTIC)}

@@ -7,18 +7,19 @@ another agenda.
 
 import heapq
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from contracts.catalog import CATALOG_SIZE, CATEGORIES
+from contracts.catalog import CATEGORIES
 from contracts.events import STREAMS
 from generator.agenda import Agenda
 from generator.arrivals import Arrivals, Rhythm
-from generator.catalogue import Catalogue
-from generator.config import DAY_MS, WATERMARK_MS, Config, rng_for
-from generator.encode import Encoder, EventIds
+from generator.catalogue import Catalogue, change_ms, first_change, founded_day
+from generator.config import DAY_MS, WATERMARK_MS, Changes, Config, rng_for
+from generator.encode import Encoder, EventIds, total_cents
 from generator.imperfections import COPY_MS, DEFECTS_OF, STALE_COPY_MS, delays, malformed
 from generator.records import FACTS, Batch, Kind
 from generator.stock import ADJUSTMENTS_PER_SALE, STOCK_ROW, Stock
@@ -37,6 +38,8 @@ BLOCK_EVENTS: Final = 10_000
 LIVE_STEP_MS: Final = (50, 1_000)
 BOTS: Final = 50
 """Of a share of the shop."""
+LIVE_DAYS: Final = 3_653
+"""Live there is room for the launches of so many days, as far as product ids allow."""
 PILOT_SESSIONS: Final = 20_000
 WALK_SESSIONS: Final = 20_000
 """Sessions walked at once, at most."""
@@ -72,15 +75,25 @@ class Shop:
         self.config = config
         self.start = start
         self.end = start + config.days * DAY_MS if config.day else None
-        self.catalogue = Catalogue.draw(config.seed)
+        days = config.days if config.day else LIVE_DAYS
+        self._change_day = first_change(start)
+        launches = config.changes.launches * (start // DAY_MS + days - founded_day())
+        self.catalogue = Catalogue(config.seed, max(launches, 0))
         self.visitors = Visitors.draw(
             config.seed, config.share, self.catalogue, config.preset, BOTS if config.bots else 0
         )
+        if config.changes != Changes():
+            for day in range(founded_day(), self._change_day):
+                self.catalogue.change(day, config.changes)
+        self.unpublished = self.catalogue.records(self.catalogue.known())
+        """What the catalogue's topic is yet to be told."""
+        self.changed = Counter[str]()
+        """Products by what became of them."""
         self.walk = Walk(self.visitors, self.catalogue, config.preset, config.bots)
         averages = Averages.of(self.walk, config.seed)
         growth = config.growth if config.days > 1 else 0.0
         rhythm = Rhythm(config.preset if config.daily_rhythm else None, config.flash_sales, growth, start // DAY_MS)
-        pairs = len(config.share.warehouses) * CATALOG_SIZE
+        pairs = len(config.share.warehouses) * int(np.count_nonzero(self.catalogue.available))
 
         if config.day:
             events = config.own(config.events)
@@ -103,14 +116,11 @@ class Shop:
         warehouse_of = np.array([place.warehouse for place in PLACES.values()])
         self._warehouse = warehouse_of[self.visitors.country]
         weights = np.array([place.weight for place in PLACES.values()])
-        by_warehouse = np.bincount(warehouse_of, weights=weights, minlength=len(config.share.warehouses))
-        popularity = np.diff(self.catalogue.zipf, prepend=0.0)
-        demand = np.empty(CATALOG_SIZE)
-        for category, products in enumerate(self.catalogue.by_rank):
-            demand[products] = sessions_a_day * averages.pieces[category] * popularity
+        self._by_warehouse = np.bincount(warehouse_of, weights=weights, minlength=len(config.share.warehouses))
+        self._pieces_a_day = sessions_a_day * averages.pieces
         self.stock = Stock(
             self._rng,
-            np.outer(by_warehouse, demand).ravel(),
+            self._demand(),
             start,
             opening_ms,
             opening,
@@ -134,6 +144,11 @@ class Shop:
             for at in range(start - WARM_UP_MS, start, LIVE_STEP_MS[1]):
                 self._visit(at, at + LIVE_STEP_MS[1])
 
+    def _demand(self) -> np.ndarray:
+        """Pieces a day of each warehouse and product."""
+        demand = self._pieces_a_day[self.catalogue.category] * self.catalogue.shares()
+        return np.outer(self._by_warehouse, demand).ravel()
+
     @property
     def finished(self) -> bool:
         """Whether the days are over and everything of them has been handed out."""
@@ -143,13 +158,27 @@ class Shop:
     def step(self) -> Batch:
         """The records sent in the next ``step_ms``."""
         until = self.now + self.step_ms
-        if self.end is not None and self.now < self.end:
-            until = min(until, self.end)
         if self.end is None or self.now < self.end:
+            if self.config.changes != Changes():
+                if self.now == change_ms(self._change_day):
+                    self._change_catalogue()
+                until = min(until, change_ms(self._change_day))
+            if self.end is not None:
+                until = min(until, self.end)
             self._visit(self.now, until)
             self._happen(self.now, until)
         self.now = until
         return self._send(until + self.shift)
+
+    def _change_catalogue(self) -> None:
+        """From now on: visits under way go on with the products and prices with which they began."""
+        changed = self.catalogue.change(self._change_day, self.config.changes)
+        self._change_day += 1
+        self.stock.expect(self._demand(), self.now, OPENING_MS)
+        self.unpublished += self.catalogue.records(changed.all)
+        self.changed.update(
+            launched=len(changed.launched), withdrawn=len(changed.withdrawn), repriced=len(changed.repriced)
+        )
 
     def rest(self, now: int) -> Batch:
         """The records of all events that happened before ``now`` and still wait to be sent: they are sent now."""
@@ -188,7 +217,7 @@ class Shop:
         """What happens in [start, end) takes its way out; sales meet the stock."""
         clicks = self._clicks.take(end, self.step_ms)
         purchases = self._purchases.take(end, self.step_ms)
-        first = self._warehouse[purchases["user"]] * CATALOG_SIZE + purchases["product"]
+        first = self._warehouse[purchases["user"]] * len(self.catalogue.ids) + purchases["product"]
         stock_end = end if self.end is None else max(start, min(end, self.end - LAST_ORDERS_MS))
         changes, sold = self.stock.play(purchases, first, start, stock_end)
         for agenda, rows in zip(self._outgoing, (clicks, purchases[sold], changes), strict=True):
@@ -221,7 +250,7 @@ class Shop:
             fact["misdated"] = rows["skew"] != 0
             fact["kind"] = np.where(rows["send"] - rows["time"] > WATERMARK_MS, Kind.DELAYED, Kind.VALID)
             if rows.dtype == PURCHASE_ROW:
-                fact["cents"] = self._encoder.cents(rows)
+                fact["cents"] = total_cents(rows)
             if rows.dtype == STOCK_ROW:
                 fact["critical"] = self._encoder.is_critical(rows)
             else:

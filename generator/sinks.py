@@ -15,12 +15,14 @@ from typing import IO, Any, Final, Protocol
 
 import confluent_kafka
 import confluent_kafka.admin
+import msgspec
 from kafka import KafkaProducer
 from kafka.errors import KafkaTimeoutError
 
 from clients import kafka
 from contracts.errors import Mistake
-from contracts.events import BY_TOPIC, STREAMS, Stream, decoder
+from contracts.events import BY_TOPIC, STREAMS, decoder
+from contracts.products import CATALOG, Product
 from contracts.settings import Settings
 from generator.records import LABELS, Batch, Label, id_line, labels
 
@@ -38,15 +40,17 @@ _TOPICS: Final = [stream.topic for stream in STREAMS]
 class Failure:
     """A record that was not delivered."""
 
-    stream: Stream
-    label: Label
+    topic: str
+    label: Label | None
+    """None of a record of the catalogue."""
     value: bytes
     reason: str
 
     @property
     def id_line(self) -> str:
         """The line of ``--ledger-ids`` that must not be written; of an event."""
-        return id_line(self.stream, decoder(self.stream).decode(self.value).event_id)
+        stream = BY_TOPIC[self.topic]
+        return id_line(stream, decoder(stream).decode(self.value).event_id)
 
 
 class Sink(Protocol):
@@ -54,6 +58,9 @@ class Sink(Protocol):
 
     def send(self, batch: Batch, start: int, stop: int) -> None:
         """Takes the records ``start`` to ``stop``; waits where the sink cannot take more."""
+
+    def publish(self, products: list[Product]) -> None:
+        """Takes what is new of the catalogue."""
 
     def waiting(self) -> int:
         """Records taken and not yet delivered."""
@@ -69,7 +76,7 @@ class ConfluentSink:
     """librdkafka: idempotent, acknowledged by all replicas, retried for ``DELIVERY_SECONDS``."""
 
     def __init__(self, settings: Settings) -> None:
-        kafka.topic_ids(settings, _TOPICS)
+        kafka.topic_ids(settings, [*_TOPICS, CATALOG])
         self.failed: list[Failure] = []
         self._producer = confluent_kafka.Producer(
             {
@@ -89,25 +96,34 @@ class ConfluentSink:
         )
         self._on_delivery = [functools.partial(self._delivered, label) for label in LABELS]
 
-    def _delivered(self, label: Label, error: Any, message: Any) -> None:
+    def _delivered(self, label: Label | None, error: Any, message: Any) -> None:
         if error is not None:
-            self.failed.append(Failure(BY_TOPIC[message.topic()], label, message.value(), error.str()))
+            self.failed.append(Failure(message.topic(), label, message.value(), error.str()))
 
     def send(self, batch: Batch, start: int, stop: int) -> None:
         part = slice(start, stop)
         facts = batch.facts[part]
-        produce, on_delivery = self._producer.produce, self._on_delivery
+        produce, on_delivery = self._produce, self._on_delivery
         for stream, label, key, value in zip(
             facts["stream"].tolist(), labels(facts).tolist(), batch.keys[part], batch.values[part], strict=True
         ):
-            while True:
-                try:
-                    produce(_TOPICS[stream], value, key, on_delivery=on_delivery[label])
-                    break
-                except BufferError:
-                    self._producer.poll(0.05)
-                    self._give_up_after_failure()
+            produce(_TOPICS[stream], value, key, on_delivery[label])
         self._producer.poll(0)
+
+    def publish(self, products: list[Product]) -> None:
+        for product in products:
+            self._produce(
+                CATALOG, msgspec.json.encode(product), product.product_id, functools.partial(self._delivered, None)
+            )
+
+    def _produce(self, topic: str, value: str | bytes, key: str, on_delivery: Callable[[Any, Any], None]) -> None:
+        while True:
+            try:
+                self._producer.produce(topic, value, key, on_delivery=on_delivery)
+                return
+            except BufferError:
+                self._producer.poll(0.05)
+                self._give_up_after_failure()
 
     def waiting(self) -> int:
         return len(self._producer)
@@ -131,7 +147,7 @@ class KafkaPythonSink:
     """kafka-python: no native library, a twentieth of the rate."""
 
     def __init__(self, settings: Settings) -> None:
-        kafka.topic_ids(settings, _TOPICS)
+        kafka.topic_ids(settings, [*_TOPICS, CATALOG])
         self.failed: list[Failure] = []
         self._waiting = 0
         with kafka.typed(settings):
@@ -148,25 +164,31 @@ class KafkaPythonSink:
     def _done(self, _metadata: object) -> None:
         self._waiting -= 1
 
-    def _failed(self, stream: Stream, label: Label, value: bytes, error: BaseException) -> None:
+    def _failed(self, topic: str, label: Label | None, value: bytes, error: BaseException) -> None:
         self._waiting -= 1
-        self.failed.append(Failure(stream, label, value, str(error)))
+        self.failed.append(Failure(topic, label, value, str(error)))
 
     def send(self, batch: Batch, start: int, stop: int) -> None:
         facts = batch.facts[start:stop]
         for at, stream_index, label in zip(
             range(start, stop), facts["stream"].tolist(), labels(facts).tolist(), strict=True
         ):
-            stream, value = STREAMS[stream_index], _bytes(batch.values[at])
-            self._waiting += 1
-            failed = functools.partial(self._failed, stream, LABELS[label], value)
-            try:
-                future = self._producer.send(stream.topic, value, batch.keys[at].encode())
-            except KafkaTimeoutError as error:
-                failed(error)
-                continue
-            future.add_callback(self._done)
-            future.add_errback(failed)
+            self._send(_TOPICS[stream_index], LABELS[label], batch.keys[at], _bytes(batch.values[at]))
+
+    def publish(self, products: list[Product]) -> None:
+        for product in products:
+            self._send(CATALOG, None, product.product_id, msgspec.json.encode(product))
+
+    def _send(self, topic: str, label: Label | None, key: str, value: bytes) -> None:
+        self._waiting += 1
+        failed = functools.partial(self._failed, topic, label, value)
+        try:
+            future = self._producer.send(topic, value, key.encode())
+        except KafkaTimeoutError as error:
+            failed(error)
+            return
+        future.add_callback(self._done)
+        future.add_errback(failed)
 
     def waiting(self) -> int:
         return self._waiting
@@ -202,6 +224,9 @@ class JsonLinesSink:
             else:
                 lines.append(f'{self._heads[stream]}{key}","value":{value}}}\n')
         self._file.write("".join(lines).encode())
+
+    def publish(self, products: list[Product]) -> None:
+        """Nothing: the file has the events alone, ``--catalogue`` writes one of the products."""
 
     def waiting(self) -> int:
         return 0

@@ -9,7 +9,7 @@ from typing import Final, get_args
 
 import numpy as np
 
-from contracts.catalog import CATALOG_SIZE
+from contracts.catalog import WAREHOUSES
 from contracts.events import StockReason
 from generator.config import DAY_MS
 from generator.records import WHEN
@@ -34,7 +34,7 @@ DIFFERENCES: Final = (-3, -2, -1, 1, 2)
 
 
 class Stock:
-    """Pairs are numbered warehouse × CATALOG_SIZE + product; ``demand`` is pieces a day for each pair."""
+    """Pairs are numbered warehouse × products + product; ``demand`` is pieces a day of each, 0: not on sale."""
 
     def __init__(
         self,
@@ -50,12 +50,14 @@ class Stock:
 
         The others are announced when first touched. ``returned`` is the share of sales that come back.
         """
-        low, high, pieces = OPENING
         self._rng = rng
-        self._level: list[int] = np.ceil(rng.uniform(low, high, len(demand)) * demand + pieces).astype(int).tolist()
-        self._full = _level(demand, FULL)
-        self._reorder = _level(demand, REORDER)
+        self._products = len(demand) // len(WAREHOUSES)
+        self._level: list[int] = self._opening(demand).tolist()
+        self._full = _level(demand, FULL).tolist()
+        self._reorder = _level(demand, REORDER).tolist()
         self.critical = _level(demand, CRITICAL)
+        """Each pair's threshold; changed in place."""
+        self._sold = np.flatnonzero(demand)
         self._touched = [0] * len(demand)
         self._ordered = [False] * len(demand)
         self._adjustments_per_ms = adjustments_per_ms
@@ -68,6 +70,22 @@ class Stock:
         for order, pair in enumerate(np.sort(chosen).tolist()):
             self._plan(open_at + order * open_for // max(opening_events, 1), pair, _OPENING)
 
+    def _opening(self, demand: np.ndarray) -> np.ndarray:
+        low, high, pieces = OPENING
+        return np.ceil(self._rng.uniform(low, high, len(demand)) * demand + pieces).astype(int)
+
+    def expect(self, demand: np.ndarray, now: int, open_for: int) -> None:
+        """Another demand from ``now`` on: new products' shelves open, withdrawn ones' are not filled again."""
+        sold = np.flatnonzero(demand)
+        new = np.setdiff1d(sold, self._sold)
+        for order, (pair, level) in enumerate(zip(new.tolist(), self._opening(demand[new]).tolist(), strict=True)):
+            self._level[pair] = level
+            self._plan(now + order * open_for // len(new), pair, _OPENING)
+        self._full = _level(demand, FULL).tolist()
+        self._reorder = np.where(demand > 0, _level(demand, REORDER), -1).tolist()
+        self.critical[sold] = _level(demand, CRITICAL)[sold]
+        self._sold = sold
+
     def play(self, sales: np.ndarray, first: np.ndarray, start: int, end: int) -> tuple[np.ndarray, np.ndarray]:
         """The changes in [start, end) ms, in order, and which of ``sales`` (sorted by time) found stock.
 
@@ -77,14 +95,15 @@ class Stock:
         kept = np.ones(len(sales), dtype=bool)
         pairs = len(self._level)
         for _ in range(self._rng.poisson(self._adjustments_per_ms * (end - start))):
-            self._plan(int(self._rng.integers(start, end)), int(self._rng.integers(pairs)), ADJUSTMENT)
+            at, chosen = self._rng.integers(start, end), self._sold[self._rng.integers(len(self._sold))]
+            self._plan(int(at), int(chosen), ADJUSTMENT)
         for index, (time, quantity, pair) in enumerate(
             zip(sales["time"].tolist(), sales["quantity"].tolist(), first.tolist(), strict=True)
         ):
             self._catch_up(rows, time)
             asked = pair
             while self._level[pair] < quantity:
-                pair = (pair + CATALOG_SIZE) % pairs
+                pair = (pair + self._products) % pairs
                 if pair == asked:
                     kept[index] = False
                     self.lost_sales += 1
@@ -108,7 +127,7 @@ class Stock:
                 self._announce(rows, time, pair)
             elif reason == RESTOCK:
                 self._ordered[pair] = False
-                self._change(rows, time, pair, self._full[pair] - self._level[pair], RESTOCK)
+                self._change(rows, time, pair, max(self._full[pair] - self._level[pair], 0), RESTOCK)
             elif reason == RETURN:
                 self._change(rows, time, pair, pieces, RETURN)
             else:
@@ -136,6 +155,6 @@ class Stock:
 _OPENING: Final = len(REASONS)
 
 
-def _level(demand: np.ndarray, rule: tuple[float, int]) -> list[int]:
+def _level(demand: np.ndarray, rule: tuple[float, int]) -> np.ndarray:
     days, pieces = rule
-    return np.ceil(days * demand + pieces).astype(int).tolist()
+    return np.ceil(days * demand + pieces).astype(int)

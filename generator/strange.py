@@ -11,8 +11,9 @@ from random import Random
 from typing import Any, Final
 from uuid import UUID
 
-from contracts.catalog import PRODUCT_CATEGORY, WAREHOUSES
+from contracts.catalog import WAREHOUSES, category_of, product_id
 from contracts.events import CLICKS, PURCHASES, Stream, timestamp
+from generator.catalogue import FIRST_PRODUCTS
 
 _TEXTS: Final = (
     "", " ", "\x00", "a\x00b", "\ud800", "\udfff\ud800", "\u202e", "é" * 200, "𝔘" * 200, "x" * 201, "x" * 70_000,
@@ -38,7 +39,8 @@ _TIMES: Final = (
 
 def event(rng: Random, stream: Stream, now: datetime) -> dict[str, Any]:
     """A valid event of about ``now``, its time written with any offset and precision."""
-    product, category = rng.choice(list(PRODUCT_CATEGORY.items()))
+    product = product_id(rng.randint(1, FIRST_PRODUCTS))
+    category = category_of(product)
     moment = now - timedelta(milliseconds=rng.randrange(3_600_000))
     offset = timezone(timedelta(minutes=rng.choice((0, 0, 0, 120, -330, 840, -720))))
     precision = rng.choice(("milliseconds", "milliseconds", "seconds", "microseconds"))

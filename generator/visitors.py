@@ -36,8 +36,6 @@ PLACES: Final = {
 }
 COUNTRIES: Final = tuple(PLACES)
 DEVICES: Final[tuple[str, ...]] = get_args(Device)
-ACTIVITY_SIGMA: Final = 1.0
-"""Standard deviation of ln(activity): a few visitors come many times a day, most rarely."""
 RETURN_RATE: Final = (3.5, 6.5)
 """Beta distribution of a visitor's chance that a session is a return to a product seen before; mean 0.35."""
 MAX_SENSITIVITY: Final = 0.6
@@ -53,6 +51,8 @@ class Visitors:
     """Arrays over this share's visitors."""
 
     ids: list[str]
+    anonymous: np.ndarray
+    """Who have no account: the shop knows them again when they return to a product, not otherwise."""
     country: np.ndarray
     device: np.ndarray
     favourites: np.ndarray
@@ -76,7 +76,7 @@ class Visitors:
         device = np.searchsorted(cumulative(preset.devices[name] for name in DEVICES), rng.random(VISITORS), "right")
         favourites = np.searchsorted(interest, rng.random((VISITORS, 2)), "right")
         wish = catalogue.pick(rng, favourites[:, 0])
-        activity = rng.lognormal(0.0, ACTIVITY_SIGMA, VISITORS)
+        activity = rng.lognormal(0.0, preset.activity_sigma, VISITORS)
         return_rate = rng.beta(*RETURN_RATE, VISITORS)
         sensitivity = MAX_SENSITIVITY * rng.beta(2, 2, VISITORS)
         names = rng.integers(0, NAMES_PER_COUNTRY, VISITORS)
@@ -98,6 +98,7 @@ class Visitors:
         with_bots = np.append(np.arange(VISITORS)[own], np.arange(bots))
         return cls(
             ids,
+            np.append(anonymous[own], np.zeros(bots, dtype=bool)),
             country[with_bots],
             device[with_bots],
             favourites[with_bots],

@@ -9,7 +9,7 @@ from typing import Final, get_args
 
 import numpy as np
 
-from contracts.catalog import CATALOG_SIZE, CATEGORIES
+from contracts.catalog import CATEGORIES, MAX_PRODUCTS
 from contracts.events import PaymentMethod, Referrer
 from generator.catalogue import TRADE, Catalogue
 from generator.config import cumulative
@@ -60,28 +60,25 @@ REFERRER_SHARES: Final = {"direct": 0.30, "search": 0.36, "social": 0.14, "email
 PAYMENTS: Final[tuple[str, ...]] = get_args(PaymentMethod)
 PAYMENT_SHARES: Final = {"card": 0.55, "paypal": 0.27, "transfer": 0.08, "invoice": 0.10}
 
-# A view numbers what a click shows: home, a category, a product's page, the cart with a product, the checkout, a
-# search, the cart without a product.
-VIEW_HOME: Final = 0
-VIEW_CATEGORY: Final = 1
-VIEW_PRODUCT: Final = VIEW_CATEGORY + len(CATEGORIES)
-VIEW_CART: Final = VIEW_PRODUCT + CATALOG_SIZE
-VIEW_CHECKOUT: Final = VIEW_CART + CATALOG_SIZE
-VIEW_SEARCH: Final = VIEW_CHECKOUT + 1
-VIEW_REMOVAL: Final = VIEW_SEARCH + 1
+# A view numbers what a click shows: first the pages without a product, then for each product its page, the cart with it
+# and the cart without it.
+VIEW_HOME, VIEW_CHECKOUT, VIEW_SEARCH, VIEW_CATEGORY = range(4)
+VIEW_PRODUCT, VIEW_CART, VIEW_REMOVAL = range(VIEW_CATEGORY + len(CATEGORIES), VIEW_CATEGORY + len(CATEGORIES) + 3)
+VIEWS_OF_PRODUCT: Final = 3
 BOT: Final = len(DEVICES)
 """The kind of a session is its device, or this."""
 
-CLICK_ROW: Final = np.dtype([*WHEN, ("held", "?"), ("session", "i8"), ("user", "i4"), ("view", "i2"), ("origin", "i2")])
+VISIT: Final = [("held", "?"), ("session", "i8"), ("user", "i4"), ("unknown", "?")]
+"""``unknown``: a visitor without an account whom the shop does not know again; the visit is all that it sees."""
+CLICK_ROW: Final = np.dtype([*WHEN, *VISIT, ("view", "i4"), ("origin", "i2")])
 """``origin`` numbers device, referrer and country together: see ``origin``."""
 PURCHASE_ROW: Final = np.dtype(
     [
         *WHEN,
-        ("held", "?"),
-        ("session", "i8"),
-        ("user", "i4"),
-        ("product", "i2"),
+        *VISIT,
+        ("product", "i4"),
         ("quantity", "i2"),
+        ("cents", "i8"),
         ("payment", "i2"),
     ]
 )
@@ -183,6 +180,7 @@ class Walk:
         referrer = _draw(rng, tables.referrers, count)
         origins = origin(device, referrer, visitors.country[user])
         returning = (rng.random(count) < visitors.return_rate[user]) & (wanted < 0)
+        unknown = visitors.anonymous[user] & ~returning
         kind = np.where(is_bot, BOT, device)
         eagerness = tables.eagerness[referrer]
 
@@ -201,6 +199,7 @@ class Walk:
             rows["time"] = now
             rows["session"] = session
             rows["user"] = user[session]
+            rows["unknown"] = unknown[session]
             rows["view"] = view
             rows["origin"] = origins[session]
             clicks.append(rows)
@@ -234,7 +233,7 @@ class Walk:
             wishes = np.flatnonzero((to == TO_PRODUCT) & (page == HOME_RETURNING))
             looks = np.flatnonzero((to == TO_PRODUCT) & (page != HOME_RETURNING))
             product[looks] = catalogue.pick(rng, category[looks])
-            product[wishes] = visitors.wish[user[session[wishes]]]
+            product[wishes] = catalogue.instead[visitors.wish[user[session[wishes]]]]
             category[wishes] = catalogue.category[product[wishes]]
 
             page = _PAGE_OF[to]
@@ -247,6 +246,7 @@ class Walk:
         walked = np.concatenate(clicks)
         walked["session"] += first_session
         purchases = self._orders(rng, user, carts, removals, orders)
+        purchases["unknown"] = unknown[purchases["session"]]
         purchases["session"] += first_session
         return walked, purchases
 
@@ -293,7 +293,7 @@ class Walk:
             bought_at[sessions] = times
         put, added = _in_cart(carts)
         taken, removed = _in_cart(removals)
-        bought = bought_at[put // CATALOG_SIZE] >= 0
+        bought = bought_at[put // MAX_PRODUCTS] >= 0
         put, added = put[bought], added[bought]
         if len(taken):
             last = dict(zip(taken.tolist(), removed.tolist(), strict=True))  # in the order of the steps
@@ -301,8 +301,9 @@ class Walk:
         lines, line = np.unique(put, return_inverse=True)
         pieces = 1 + _draw(rng, self._tables.quantities, len(line))
         rows = np.zeros(len(lines), dtype=PURCHASE_ROW)
-        rows["session"], rows["product"] = np.divmod(lines, CATALOG_SIZE)
+        rows["session"], rows["product"] = np.divmod(lines, MAX_PRODUCTS)
         rows["quantity"] = np.bincount(line, weights=pieces, minlength=len(lines))
+        rows["cents"] = self.catalogue.cents[rows["product"]]
         rows["time"] = bought_at[rows["session"]]
         rows["user"] = user[rows["session"]]
         payment = _draw(rng, self._tables.payments, len(user))
@@ -312,13 +313,14 @@ class Walk:
 
 def _in_cart(steps: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
     """Session and product in one number, and the step, of what was put in or taken out."""
-    lines = [sessions * CATALOG_SIZE + products for sessions, products in steps]
+    lines = [sessions * MAX_PRODUCTS + products for sessions, products in steps]
     numbers = [np.full(len(each), step) for step, each in enumerate(lines)]
     return np.concatenate(lines), np.concatenate(numbers)
 
 
 def _view(page: np.ndarray, category: np.ndarray, product: np.ndarray) -> np.ndarray:
-    return _FIRST_VIEW[page] + np.where(page == CATEGORY, category, np.where(_SHOWS_PRODUCT[page], product, 0))
+    of_product = np.where(_SHOWS_PRODUCT[page], VIEWS_OF_PRODUCT * product, 0)
+    return _FIRST_VIEW[page] + np.where(page == CATEGORY, category, of_product)
 
 
 _PAGE_OF: Final = np.array([CATEGORY, PRODUCT, CHECKOUT, -1, CART, SEARCH, REMOVAL, -1])

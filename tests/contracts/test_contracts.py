@@ -52,7 +52,7 @@ def test_valid_event_passes(stream: str) -> None:
         ("clicks", {"event_time": datetime(1970, 1, 1, tzinfo=UTC)}, "over 30 days old"),
         ("clicks", {"event_time": NOW + timedelta(days=365)}, "after its append"),
         ("clicks", {"product_id": None}, "page product without product_id"),
-        ("clicks", {"product_id": "P99999"}, "unknown product 'P99999'"),
+        ("clicks", {"product_id": "P00000"}, "unknown product 'P00000'"),
         ("clicks", {"category": "weapons"}, "is of category"),
         ("purchases", {"unit_price": "-9.95", "total": "-19.90"}, "unit_price -9.95 is negative"),
         ("purchases", {"total": "19.91"}, "is not quantity 2 times unit_price 9.95"),
@@ -63,7 +63,7 @@ def test_valid_event_passes(stream: str) -> None:
         ("purchases", {"currency": "USD"}, "Invalid enum value 'USD'"),
         ("inventory", {"stock_level": -1}, ">= 0"),
         ("inventory", {"stock_level": 1, "change": 5}, "negative stock before"),
-        ("inventory", {"product_id": "P00000"}, "unknown product"),
+        ("inventory", {"product_id": "P2001"}, "unknown product"),
     ],
 )
 def test_bad_event_is_refused_with_its_reason(stream: str, changes: dict[str, Any], reason: str) -> None:

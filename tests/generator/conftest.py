@@ -20,7 +20,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Account:
 
 @pytest.fixture(scope="session")
 def catalogue() -> Catalogue:
-    return Catalogue.draw(7)
+    return Catalogue(7)
 
 
 @pytest.fixture(scope="session")

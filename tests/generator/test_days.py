@@ -15,10 +15,10 @@ from generator import arrivals
 from generator.config import ONE_DAY, VISITORS
 from generator.troubles import Outage, WrongClock
 from tests.support.account import Account
-from tests.support.shop import YESTERDAY, assert_disjoint, command, play
+from tests.support.shop import DAY, assert_disjoint, command, play
 
-FIRST = YESTERDAY - 6 * ONE_DAY
-WEEK = f"--days={FIRST}..{YESTERDAY}"
+FIRST = DAY - 6 * ONE_DAY
+WEEK = f"--days={FIRST}..{DAY}"
 TROUBLE = datetime(FIRST.year, FIRST.month, FIRST.day, 18, tzinfo=UTC) + 2 * ONE_DAY
 """On the third day at 18:00."""
 HOURS = timedelta(hours=3)
@@ -48,7 +48,7 @@ def flawless_week(tmp_path_factory: pytest.TempPathFactory) -> Account:
 def test_the_ledger_of_days_equals_a_recount(week: Run) -> None:
     account, ledger = week
     assert account.differences(ledger) == []
-    assert ledger["day"] == f"{FIRST}..{YESTERDAY}"
+    assert ledger["day"] == f"{FIRST}..{DAY}"
     dates = {stream: Counter(str(event.event_time.date()) for event in account.events[stream]) for stream in STREAMS}
     alerts = Counter(str(event.event_time.date()) for event in account.events[INVENTORY] if event.is_critical())
     assert {day: said["produced"] for day, said in ledger["days"].items()} == {
@@ -75,7 +75,7 @@ def test_some_events_come_on_a_later_day_where_they_would_arrive(week: Run) -> N
         newest = max(newest, event.event_time)
         after += newest.date() > event.event_time.date()
         days_after[(newest.date() - event.event_time.date()).days] += 1
-    said = sum(day["later_day"]["clicks"] for name, day in ledger["days"].items() if name != str(YESTERDAY))
+    said = sum(day["later_day"]["clicks"] for name, day in ledger["days"].items() if name != str(DAY))
     assert after == pytest.approx(said, rel=0.03), "those of the last day come when nothing newer does"
     clicks = ledger["streams"]["clicks"]
     assert clicks["later_day"] / clicks["produced"] == pytest.approx(0.03, abs=0.006)
@@ -111,7 +111,7 @@ def test_an_outage_holds_a_server_s_events_back_for_one_burst(week: Run) -> None
 def test_a_wrong_clock_dates_a_server_s_events(tmp_path: Path) -> None:
     wrong = f"--wrong-clock={TROUBLE:%Y-%m-%dT%H:%M}/180/-7200/0.5"
     (right, _), (account, ledger) = (
-        play(tmp_path, WEEK, "--events=5000", *FLAWLESS, *flags) for flags in ([], [wrong])
+        play(tmp_path, WEEK, "--events=20000", *FLAWLESS, *flags) for flags in ([], [wrong])
     )
     assert account.differences(ledger) == []
     streams = ledger["streams"]

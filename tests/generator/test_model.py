@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from contracts.catalog import CATALOG_SIZE, CATEGORIES, PRODUCT_CATEGORY
+from contracts.catalog import CATEGORIES
 from contracts.events import CLICKS, INVENTORY, PURCHASES, STREAMS, StockChange, decoder
 from generator import arrivals, presets, stock, walk
-from generator.catalogue import TRADE, Catalogue
+from generator.catalogue import FIRST_PRODUCTS, TRADE, Catalogue
 from generator.config import DAY_MS, MINUTE_MS, Config, FlashSale, Share, rng_for
 from generator.encode import Encoder, EventIds, json_lines
 from generator.presets import DEMO
 from generator.stock import Stock
 from generator.visitors import RETURN_RATE, Visitors
 from tests.support.account import Account
-from tests.support.shop import EVENTS, FLAWLESS, YESTERDAY
+from tests.support.shop import DAY, EVENTS, FLAWLESS
 
 
 def chi_square(counted: np.ndarray, expected: np.ndarray) -> float:
@@ -36,7 +36,7 @@ def test_about_as_many_events_as_asked_for_in_the_stated_mix(account: Account) -
 
 
 def test_every_event_is_of_the_day_played(account: Account) -> None:
-    assert {event.event_time.date() for stream in STREAMS for event in account.events[stream]} == {YESTERDAY}
+    assert {event.event_time.date() for stream in STREAMS for event in account.events[stream]} == {DAY}
 
 
 def test_sessions_begin_in_the_rhythm_of_the_day(account: Account) -> None:
@@ -162,7 +162,7 @@ def test_stock_levels_follow_from_the_changes(account: Account) -> None:
         assert event.stock_level == level[shelf]
         assert shelf not in last or event.event_time - last[shelf] >= timedelta(milliseconds=1)
         last[shelf] = event.event_time
-    assert len(level) == 2 * len(PRODUCT_CATEGORY)
+    assert len(level) == 2 * FIRST_PRODUCTS
     assert {event.reason for event in account.events[INVENTORY]} == {"sale", "restock", "adjustment"}
     assert account.alerts > 20
 
@@ -170,11 +170,11 @@ def test_stock_levels_follow_from_the_changes(account: Account) -> None:
 def test_what_is_critical_is_the_contract_s_rule() -> None:
     """Random levels around the threshold: the column of the ledger, and ``StockChange`` of the same row's JSON."""
     config, rng = Config(7, Share(), FLAWLESS, rate=10), rng_for("critical")
-    catalogue = Catalogue.draw(7)
-    thresholds = rng.integers(0, 6, 2 * CATALOG_SIZE).tolist()
+    catalogue = Catalogue(7)
+    thresholds = rng.integers(0, 6, 2 * FIRST_PRODUCTS)
     encoder = Encoder("0", catalogue, Visitors.draw(7, Share(), catalogue, DEMO), config.share.warehouses, thresholds)
     rows = np.zeros(2_000, dtype=stock.STOCK_ROW)
-    rows["pair"] = rng.integers(0, 2 * CATALOG_SIZE, len(rows))
+    rows["pair"] = rng.integers(0, 2 * FIRST_PRODUCTS, len(rows))
     rows["level"] = rng.integers(0, 10, len(rows))
     rows["change"] = np.minimum(rng.integers(-6, 6, len(rows)), rows["level"])
     values, _ = encoder.inventory(rows, EventIds(config, rng, 0).draw(len(rows)))
@@ -202,18 +202,18 @@ def test_each_purchase_is_a_sale_of_stock(account: Account) -> None:
 
 def test_stock_never_sells_what_it_has_not() -> None:
     """Two shelves of one product with demand far below the sales."""
-    demand = np.zeros(2 * CATALOG_SIZE)
+    demand = np.zeros(2 * FIRST_PRODUCTS)
     shelves = Stock(rng_for("empty"), demand, 0, 0, 0, 0.0)
     sales = np.zeros(100, dtype=walk.PURCHASE_ROW)
     sales["time"], sales["quantity"] = np.arange(1, 101), 3
     changes, sold = shelves.play(sales, np.zeros(100, dtype=int), 0, 1000)
     assert changes["level"].min() >= 0
     assert shelves.lost_sales == np.count_nonzero(~sold) > 0
-    assert set(changes["pair"]) == {0, CATALOG_SIZE}, "the other warehouse is asked before a sale is lost"
+    assert set(changes["pair"]) == {0, FIRST_PRODUCTS}, "the other warehouse is asked before a sale is lost"
 
 
 def test_changes_of_a_shelf_in_one_millisecond_are_told_apart() -> None:
-    shelves = Stock(rng_for("busy"), np.full(2 * CATALOG_SIZE, 100.0), 0, 0, 0, 0.0)
+    shelves = Stock(rng_for("busy"), np.full(2 * FIRST_PRODUCTS, 100.0), 0, 0, 0, 0.0)
     sales = np.zeros(5, dtype=walk.PURCHASE_ROW)
     sales["time"], sales["quantity"] = 1_000, 1
     changes, _ = shelves.play(sales, np.zeros(5, dtype=int), 0, 2_000)

@@ -50,11 +50,14 @@ class Account:
         return found
 
 
-def recount(records: Iterable[tuple[Stream, str, bytes]]) -> Account:
-    """Counts (stream, key, value) in the order sent. A key that is not the event's is an error."""
+def recount(records: Iterable[tuple[Stream, str, bytes]], appended: datetime | None = None) -> Account:
+    """Counts (stream, key, value) in the order sent, appended to Kafka at one time (default: now).
+
+    A key that is not the event's is an error.
+    """
     sent = list(records)
     read: dict[Stream, Iterator[Event | str]] = {
-        stream: iter(judge(stream, [value for of, _, value in sent if of is stream])) for stream in STREAMS
+        stream: iter(judge(stream, [value for of, _, value in sent if of is stream], appended)) for stream in STREAMS
     }
     account, newest = Account(), datetime.min.replace(tzinfo=UTC)
     for stream, key, _ in sent:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from contracts import paths
-from contracts.catalog import PRODUCT_CATEGORY
+from contracts.catalog import category_of
 from contracts.hive import RAW, arrow_schema
 
 DAY = "2026-11-21"
@@ -40,7 +40,7 @@ class Landed:
             "session_id": session,
             "page": page,
             "product_id": product,
-            "category": PRODUCT_CATEGORY[product] if product else None,
+            "category": category_of(product) if product else None,
             "device": "mobile",
             "referrer": "direct",
             "country": "DE",
@@ -66,7 +66,7 @@ class Landed:
             user_id=user or f"user-of-{session}",
             session_id=session,
             product_id=product,
-            category=PRODUCT_CATEGORY[product],
+            category=category_of(product),
             quantity=quantity,
             unit_price=Decimal(price),
             total=Decimal(price) * quantity,

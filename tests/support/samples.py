@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from contracts.catalog import PRODUCT_CATEGORY
+from contracts.catalog import category_of
 from contracts.events import timestamp
 
 PRODUCT = "P00017"
@@ -17,7 +17,7 @@ def click(**changes: Any) -> dict[str, Any]:
         session_id="s1",
         page="product",
         product_id=PRODUCT,
-        category=PRODUCT_CATEGORY[PRODUCT],
+        category=category_of(PRODUCT),
         device="mobile",
         referrer="search",
         country="DE",
@@ -30,7 +30,7 @@ def purchase(**changes: Any) -> dict[str, Any]:
         user_id="u1",
         session_id="s1",
         product_id=PRODUCT,
-        category=PRODUCT_CATEGORY[PRODUCT],
+        category=category_of(PRODUCT),
         quantity=2,
         unit_price="9.95",
         total="19.90",

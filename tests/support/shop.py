@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,10 @@ from generator.cli import main
 from generator.config import Imperfections
 from tests.support.account import Account, recount
 
-YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
+DAY = date(2026, 11, 23)
+"""The last day played, always the same one: the draws depend on it."""
+READ = datetime.combine(DAY, time(), UTC) + timedelta(days=2)
+"""When the records count as appended to Kafka."""
 FLAWLESS = Imperfections(0, 0, 0, 0)
 EVENTS = 300_000
 
@@ -36,9 +39,10 @@ def command(*arguments: str) -> Result:
 def play(tmp_path: Path, *arguments: str) -> tuple[Account, dict[str, Any]]:
     """Plays into a file: a recount of it, and the ledger."""
     lines, ledger = tmp_path / "records.jsonl", tmp_path / "ledger.json"
-    result = command("--to", str(lines), "--ledger", str(ledger), *arguments)
+    days = [] if any(argument.startswith("--day") for argument in arguments) else [f"--day={DAY}"]
+    result = command("--to", str(lines), "--ledger", str(ledger), *days, *arguments)
     assert result.exit_code == 0, result.output
-    return recount(read_lines(lines)), json.loads(ledger.read_text())
+    return recount(read_lines(lines), READ), json.loads(ledger.read_text())
 
 
 def assert_disjoint(parts: list[Account]) -> None:

@@ -89,7 +89,7 @@ def bad_records() -> list[tuple[str, bytes | None, str]]:
         ("bad", b"[]", "Expected `object`"),
         ("bad", samples.encode(click(user_id=7)), "Expected `str`, got `int`"),
         ("bad", json.dumps({"event_id": click()["event_id"]}).encode(), "missing required field"),
-        ("bad", samples.encode(click(product_id="P99999")), "unknown product"),
+        ("bad", samples.encode(click(product_id="P00000")), "unknown product"),
         ("bad", samples.encode(click(event_time=datetime(1970, 1, 1, tzinfo=UTC))), "days old"),
         ("bad", samples.encode(click(event_time=datetime.now(UTC) + timedelta(days=365))), "after its append"),
         ("bad", samples.encode(click(referrer="x" * 5 * 1024 * 1024)), f"over the limit of {MAX_EVENT_BYTES}"),

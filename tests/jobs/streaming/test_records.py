@@ -73,7 +73,7 @@ def test_an_event_of_another_stream_is_rejected() -> None:
             samples.encode(samples.click(event_time="2026-11-25T12:00:00")),
             "Expected `datetime` with a timezone component",
         ),
-        (samples.encode(samples.click(product_id="P99999")), "unknown product"),
+        (samples.encode(samples.click(product_id="P00000")), "unknown product"),
     ],
 )
 def test_what_is_no_event_is_rejected_with_the_reason(value: bytes | None, reason: str) -> None:
@@ -145,7 +145,7 @@ def test_the_newest_time_is_carried_over_to_the_next_batch() -> None:
 
 def test_a_rejected_event_makes_no_other_late() -> None:
     reader = Reader(CLICKS.topic, None, DELAY)
-    ahead = samples.encode(samples.click(event_time=NOW + 4 * MINUTE, product_id="P99999"))
+    ahead = samples.encode(samples.click(event_time=NOW + 4 * MINUTE, product_id="P00000"))
     list(reader.read(records([ahead], NOW)))
     assert reader.newest is None
     assert lateness(reader, 10 * MINUTE) == [False]
