@@ -34,7 +34,7 @@ def drain(stack: Stack, *command: str) -> dict[str, float]:
     process = subprocess.Popen(
         [sys.executable, "-m", *command, "--max-offsets", MAX_OFFSETS],
         cwd=ROOT,
-        env={**os.environ, **environment(stack.site, driver_memory="1g")},
+        env={**os.environ, **environment(stack.site, driver_memory="1g", long_running=True)},
         stderr=subprocess.PIPE,
         text=True,
     )

@@ -150,7 +150,7 @@ def job(name: str, *needs: str) -> Server:
         after=("kafka", "hdfs-datanode", *needs),
         ready=ready.spark_job(name),
         ui=f"{name}_ui",
-        environment=lambda site: jobs.environment(site, ui_port=site.ports.as_dict()[f"{name}_ui"]),
+        environment=lambda site: jobs.environment(site, ui_port=site.ports.as_dict()[f"{name}_ui"], long_running=True),
         on_request=True,
         stop_group=False,
         stop_seconds=30,
