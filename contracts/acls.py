@@ -23,4 +23,5 @@ CLIENTS: Final = (
     Client("ingest", reads=_STREAMS, writes=(DEAD_LETTERS,)),
     Client("speed", reads=_STREAMS, writes=(ALERTS,)),
     Client("audit", reads=tuple(topic.name for topic in TOPICS)),
+    Client("replay", reads=(*_STREAMS, DEAD_LETTERS), writes=_STREAMS),
 )

@@ -9,12 +9,13 @@ from kubernetes import client
 from kubernetes.client import ApiException
 from urllib3.exceptions import HTTPError
 
+from contracts.acls import CLIENTS
 from contracts.command import run
 from contracts.errors import Mistake, PlatformError
 from deploy import operators as public_operators
-from deploy import readmes, schemas
+from deploy import pods, readmes, schemas
 from deploy.clusters.choice import choose
-from deploy.clusters.provider import Provider
+from deploy.clusters.provider import Access, Provider
 from deploy.dev import Change, changes, digests, restart, summary
 from deploy.helm import Helm, build_dependencies
 from deploy.install import VALUES, install, make_namespace
@@ -117,10 +118,7 @@ def dev(context: click.Context, values: tuple[Path, ...], registry: str | None, 
 @name_options
 def operators(release: str, namespace: str) -> None:
     """Install the operators of Strimzi and Spark for the namespace, from their public charts."""
-    provider = choose()
-    access = provider.access()
-    if not access:
-        raise Mistake(f"no cluster is up ({provider.describe()}); start it first")
+    access = reached(choose())
     make_namespace(Release.at(access.kubeconfig, release, namespace))
     for operator in public_operators.OPERATORS:
         click.echo(f"Installing {operator.chart} {operator.version}", err=True)
@@ -148,13 +146,28 @@ def down(keep_cluster: bool, release: str, namespace: str) -> None:
 def status(release: str, namespace: str) -> None:
     """What runs and what is not ready; the addresses."""
     provider = choose()
-    access = provider.access()
-    if not access:
-        raise Mistake(f"no cluster is up ({provider.describe()}); start it with `make up`")
-    installed = Release.at(access.kubeconfig, release, namespace)
+    installed = Release.at(reached(provider).kubeconfig, release, namespace)
     for workload in installed.workloads():
         click.echo(f"{workload.name:<40}{'ready' if workload.ready else workload.detail or 'starting'}")
     show_addresses(provider, installed)
+
+
+@main.command("run")
+@click.option(
+    "--kafka-client",
+    type=click.Choice([known.name for known in CLIENTS]),
+    default="audit",
+    show_default=True,
+    help="As which of Kafka's clients it logs in where Kafka is secured.",
+)
+@click.argument("command", nargs=-1, required=True)
+@name_options
+def run_by_hand(kafka_client: str, command: tuple[str, ...], release: str, namespace: str) -> None:
+    """Run a COMMAND of the tasks image in a pod of its own: `run -- python -m jobs.audit`."""
+    kubeconfig = reached(choose()).kubeconfig
+    hooks = Helm(kubeconfig).call("get", "hooks", release, "--namespace", namespace)
+    installed = Release.at(kubeconfig, release, namespace)
+    pods.run_by_hand(installed, hooks, command, kafka_client, lambda text: click.echo(text, nl=False))
 
 
 @main.command()
@@ -175,6 +188,13 @@ def write_readmes() -> None:
     """Write README.md of every chart from its Chart.yaml and values.yaml."""
     for file, text in readmes.files().items():
         file.write_text(text)
+
+
+def reached(provider: Provider) -> Access:
+    """How to reach the cluster. Raises :class:`Mistake` where none is up."""
+    if not (access := provider.access()):
+        raise Mistake(f"no cluster is up ({provider.describe()}); start it with `make up`")
+    return access
 
 
 def load(provider: Provider, names: tuple[str, ...]) -> None:

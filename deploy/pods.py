@@ -1,18 +1,23 @@
 """Commands inside the cluster: in a pod of their own, with the platform's settings, as its tasks run."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
+import yaml
 from kubernetes import client
 from kubernetes.client.rest import ApiException
 
 from clients import retry
 from contracts.errors import Failed, NotReady
-from deploy.workloads import Release
+from deploy.workloads import Release, why_not_ready
 
 POLL_SECONDS = 0.5
+START_SECONDS = 120
+MEMORY = "2Gi"
+"""The limit of a command by hand, which may do more than a test."""
 ENDED = frozenset({"Succeeded", "Failed", "deleted"})
 COMPONENT = "test"
 """The pods are named like those of `helm test`, and may reach what these may."""
@@ -50,6 +55,50 @@ def run(
     if phase != "Succeeded":
         raise Failed(f"{' '.join(command)[:200]} ended {phase} in its pod: {output.strip()[-2000:]}")
     return output
+
+
+def run_by_hand(
+    release: Release, hooks: str, command: Sequence[str], kafka_client: str, show: Callable[[str], object]
+) -> None:
+    """Runs a command as :func:`like_tests` has it, and shows what it prints as it comes.
+
+    Raises :class:`PlatformError` where its pod does not start, or the command fails.
+    """
+    pod = like_tests(hooks, command, kafka_client)
+    name = pod["metadata"]["name"]
+
+    def started() -> Any:
+        return release.core.read_namespaced_pod(name, release.namespace)
+
+    release.core.create_namespaced_pod(release.namespace, pod)
+    try:
+        try:
+            retry.until(
+                started, lambda found: found.status.phase != "Pending", seconds=START_SECONDS, pause=POLL_SECONDS
+            )
+        except NotReady as error:
+            raise Failed(f"the pod {name} did not start: {why_not_ready(started())}") from error
+        log = release.core.read_namespaced_pod_log(name, release.namespace, follow=True, _preload_content=False)
+        for part in log.stream():
+            show(part.decode(errors="replace"))
+        if (phase := _wait(release, name, START_SECONDS)) != "Succeeded":
+            raise Failed(f"{' '.join(command)[:200]} ended {phase} in its pod")
+    finally:
+        release.core.delete_namespaced_pod(name, release.namespace, grace_period_seconds=0)
+
+
+def like_tests(hooks: str, command: Sequence[str], kafka_client: str) -> dict[str, Any]:
+    """A pod of `helm test` with another command, and as another client where Kafka is secured.
+
+    ``hooks`` is what `helm get hooks` prints: a pod of theirs has the release's image, settings, login and scheduling.
+    """
+    manifests = yaml.safe_load_all(hooks.replace("-kafka-audit", f"-kafka-{kafka_client}"))
+    pod = next(item for item in manifests if item and item["kind"] == "Pod")
+    labels, (container,) = pod["metadata"]["labels"], pod["spec"]["containers"]
+    name = f"{labels['app.kubernetes.io/instance']}-run-{uuid4().hex[:8]}"
+    container["command"] = list(command)
+    container["resources"]["limits"]["memory"] = MEMORY
+    return {**pod, "metadata": {"name": name, "labels": labels}}
 
 
 def _pod(

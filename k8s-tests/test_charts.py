@@ -16,6 +16,7 @@ from contracts.settings import Settings
 from contracts.topics import TOPICS
 from deploy import readmes, schemas
 from deploy.helm import CHARTS, UMBRELLA, Helm, arguments
+from deploy.pods import like_tests
 from jobs import acls
 from support.rendering import SECURED, SIZES, STANDALONE, containers, pod_specs, render, templates
 
@@ -150,6 +151,23 @@ def test_a_pod_has_the_login_of_its_own_client_alone(charts: Path, files: tuple[
         "spark-speed-executor": {"speed"},
         "test": {"audit"},
     }
+
+
+@pytest.mark.parametrize("values", [{}, SECURED], ids=["plain", "secured"])
+def test_a_command_by_hand_is_as_a_test_with_the_login_of_another_client(
+    charts: Path, values: dict[str, object]
+) -> None:
+    rendered = render((STANDALONE,), **values)
+    (test, *_) = [item for item in rendered if item["kind"] == "Pod"]
+    pod = like_tests(yaml.safe_dump_all(rendered), ["python", "-m", "jobs.replay"], "replay")
+    assert pod["spec"]["containers"][0]["command"] == ["python", "-m", "jobs.replay"]
+    for part in ("image", "envFrom", "securityContext", "volumeMounts"):
+        assert pod["spec"]["containers"][0][part] == test["spec"]["containers"][0][part]
+    assert pod["metadata"]["labels"] == test["metadata"]["labels"]
+    assert "annotations" not in pod["metadata"], "Helm would take it for a hook"
+    text = json.dumps(pod)
+    assert ("lambda-kafka-replay" in text) == bool(values)
+    assert "lambda-kafka-audit" not in text
 
 
 def test_airflow_has_users_with_roles(charts: Path) -> None:

@@ -10,6 +10,8 @@ import pytest
 from contracts.dag import DAG_ID
 from contracts.events import CLICKS
 from contracts.topics import DEAD_LETTERS
+from deploy import pods
+from deploy.helm import Helm
 from deploy.install import VALUES, install
 from support.airflow import Airflow
 from support.platform import NAME, RATE, REGISTRY, Platform, exact
@@ -39,7 +41,9 @@ def test_the_pipeline_is_exact_with_a_secured_kafka(secured: Platform, shop: Sho
     exact(secured, shop)
 
 
-@pytest.mark.parametrize(("client", "action"), [("audit", "login"), ("audit", "read"), ("ingest", "read")])
+@pytest.mark.parametrize(
+    ("client", "action"), [("audit", "login"), ("audit", "read"), ("ingest", "read"), ("replay", "read")]
+)
 def test_a_client_may_do_its_own(secured: Platform, client: str, action: str) -> None:
     assert attempt(secured, client, action, CLICKS.topic) == "done"
 
@@ -66,10 +70,20 @@ def test_a_stranger_is_not_let_in(secured: Platform, client: str | None, changes
         ("ingest", "write", CLICKS.topic),
         ("speed", "write", CLICKS.topic),
         ("audit", "write", CLICKS.topic),
+        ("replay", "write", DEAD_LETTERS),
     ],
 )
 def test_a_client_may_do_nothing_else(secured: Platform, client: str, action: str, topic: str) -> None:
     assert attempt(secured, client, action, topic) == NO_RIGHT
+
+
+def test_dead_letters_are_sent_again(secured: Platform) -> None:
+    release, kubeconfig = secured.release, secured.cluster.access.kubeconfig
+    hooks = Helm(kubeconfig).call("get", "hooks", release.name, "--namespace", release.namespace)
+    printed: list[str] = []
+    command = ["python", "-m", "jobs.replay", "--stream", "clicks", "--force"]
+    pods.run_by_hand(release, hooks, command, "replay", printed.append)
+    assert '"sent"' in "".join(printed)
 
 
 def test_no_log_and_no_configmap_holds_a_password(secured: Platform) -> None:

@@ -91,6 +91,7 @@ def test_a_client_may_do_its_part_of_the_pipeline_alone() -> None:
         "ingest": (streams, {DEAD_LETTERS}),
         "speed": (streams, {ALERTS}),
         "audit": (everything, set()),
+        "replay": (streams | {DEAD_LETTERS}, streams),
     }
 
 
