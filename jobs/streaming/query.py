@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Final
 from uuid import uuid4
 
 import structlog
@@ -24,6 +25,8 @@ from jobs.streaming.offsets import held, starting
 from jobs.streaming.settings import StreamingSettings, kafka_stream, spark_session
 from jobs.streaming.window import local_folder
 
+OURS: Final = re.compile(rf"^{PlatformError.__module__}\.\w+: ")
+"""How the last line of a traceback begins where the error is one of ``contracts.errors``."""
 log = structlog.get_logger()
 BatchHandler = Callable[[DataFrame, int], dict[str, int]]
 """Handles a micro-batch and returns what it did: records by outcome."""
@@ -74,16 +77,20 @@ def run_query(
     failures: list[Exception] = []
 
     def guarded(records: DataFrame, batch: int) -> None:
-        # Never waits once the query is being stopped: its thread waits for this very call.
+        # Never waits once the query is being stopped: its thread waits for this very call. What is left undone here,
+        # the next start begins with: Spark's checkpoint tells it nothing.
         while not idle.acquire(timeout=0.1):
-            if stopping.is_set():
-                raise InterruptedError("stopped before the batch began")
+            if stopping.is_set() or failures:
+                return
         try:
-            with metrics.batch():
-                metrics.add(job.handler(records, batch))
+            if not failures:
+                with metrics.batch():
+                    metrics.add(job.handler(records, batch))
         except Exception as error:
             failures.append(error)
-            raise
+            # Raised to Spark, it would be printed three times over, with a hundred lines of traceback.
+            if not _is_ours(error):
+                raise
         finally:
             idle.release()
 
@@ -99,11 +106,14 @@ def run_query(
     try:
         query = writer.start()
         log.info("started", job=name, topics=topics, checkpoint=checkpoint, run=run_id, offsets=json.loads(begin))
-        while not stopping.is_set() and not query.awaitTermination(1):
+        while not (stopping.is_set() or failures) and not query.awaitTermination(1):
             if streaming.metrics_port and (progress := query.lastProgress):
                 metrics.look(admin, progress.sources[0].endOffset)
         with idle:
             query.stop()
+        if failures and not stopping.is_set():
+            job.require_unfenced()
+            raise _meaning(name, failures[0])
         log.info("stopped", job=name)
     except (PySparkException, Py4JError, OSError) as error:
         if not stopping.is_set():
@@ -127,11 +137,15 @@ def _meaning(name: str, error: Exception) -> PlatformError:
     """An error of a batch or of Spark itself as the job's own: what the batch raised, else what ended the query."""
     if isinstance(error, PlatformError):
         return error
-    return Failed(f"the {name} query failed: {_last_line(str(error))}")
+    return Failed(f"the {name} query failed: {OURS.sub('', _last_line(str(error)))}")
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether an error is a sentence of its own: raised here, or in one of Spark's Python workers."""
+    return isinstance(error, PlatformError) or OURS.match(_last_line(str(error))) is not None
 
 
 def _last_line(text: str) -> str:
     """Where a Python traceback ends, which is its error; Java's frames follow it."""
     lines = [line.strip() for line in text.partition("\n\tat ")[0].splitlines() if line.strip()]
-    last = (lines or ["no reason given"])[-1][:500]
-    return re.sub(rf"^{PlatformError.__module__}\.\w+: ", "", last)
+    return (lines or ["no reason given"])[-1][:500]
