@@ -135,12 +135,13 @@ def consumer(settings: Settings, **options: Any) -> Iterator[KafkaConsumer]:
         yield client
 
 
-def read(settings: Settings, starts: Mapping[str, int]) -> Iterator[Any]:
+def read(settings: Settings, starts: Mapping[str, int], **options: Any) -> Iterator[Any]:
     """The records of partitions (``topic/number``) from these offsets on to the ends they have now.
 
-    From where a partition begins, if that is later. As kafka-python gives them; raises as :func:`typed`.
+    From where a partition begins, if that is later. As kafka-python gives them, with ``options`` of its consumer;
+    raises as :func:`typed`.
     """
-    with consumer(settings, auto_offset_reset="earliest", enable_auto_commit=False) as client:
+    with consumer(settings, auto_offset_reset="earliest", enable_auto_commit=False, **options) as client:
         places = {place: kafka.TopicPartition(*_place(place)) for place in starts}
         client.assign(list(places.values()))
         begins, ends = client.beginning_offsets(list(places.values())), client.end_offsets(list(places.values()))

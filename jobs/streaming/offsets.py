@@ -50,10 +50,15 @@ def gaps(ranges: kafka.Ranges, done: dict[str, int]) -> list[Gap]:
     return [Gap(place, end, ranges[place][0]) for place, end in sorted(done.items()) if end < ranges[place][0]]
 
 
-def starting(ranges: kafka.Ranges, done: dict[str, int]) -> str:
-    """Spark's option ``startingOffsets``: of each partition the first offset not done that Kafka still has."""
+def starting(ranges: kafka.Ranges, done: dict[str, int]) -> dict[str, int]:
+    """The first offset of each partition that is not done and that Kafka still has."""
+    return {place: max(first, done.get(place, 0)) for place, (first, _) in ranges.items()}
+
+
+def spark_option(starts: dict[str, int]) -> str:
+    """Spark's ``startingOffsets``."""
     offsets: dict[str, dict[str, int]] = {}
-    for place, (first, _) in ranges.items():
+    for place, start in starts.items():
         topic, _, number = place.rpartition("/")
-        offsets.setdefault(topic, {})[number] = max(first, done.get(place, 0))
+        offsets.setdefault(topic, {})[number] = start
     return json.dumps(offsets)

@@ -20,8 +20,9 @@ from pyspark.sql import DataFrame
 from clients import hdfs, kafka
 from contracts.errors import Failed, PlatformError
 from contracts.settings import Settings
+from jobs.streaming import careful
 from jobs.streaming.metrics import Metrics
-from jobs.streaming.offsets import held, starting
+from jobs.streaming.offsets import held, spark_option, starting
 from jobs.streaming.settings import StreamingSettings, kafka_stream, spark_session
 from jobs.streaming.window import local_folder
 
@@ -65,7 +66,9 @@ def run_query(
     hdfs.rpc_answers(settings)
     run_id = uuid4().hex[:12]
     job = make_handler(run_id, topic_ids)
-    begin = starting(held(settings, topics, job.done), job.done)
+    ranges = held(settings, topics, job.done)
+    starts = starting(ranges, job.done)
+    with_care = careful.is_needed(hdfs.client(settings), streaming.checkpoint, starts)
     metrics = Metrics(name, outcomes)
     metrics.add(job.counts)
     if streaming.metrics_port:
@@ -97,13 +100,22 @@ def run_query(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     checkpoint = fresh_checkpoint(settings, streaming.checkpoint, run_id)
-    writer = kafka_stream(spark, settings, topics, begin, streaming.max_offsets).writeStream.queryName(name)
-    writer = writer.option("checkpointLocation", checkpoint).foreachBatch(guarded)
-    if streaming.available_now:
-        writer = writer.trigger(availableNow=True)
-    else:
-        writer = writer.trigger(processingTime=f"{streaming.trigger} seconds")
     try:
+        if with_care:
+            log.warning("the last starts ended in their first batch: its records are read with care", job=name)
+            for chunk in careful.chunks(settings, dict(starts), ranges, streaming.max_offsets):
+                if stopping.is_set():
+                    break
+                metrics.add(job.handler(spark.createDataFrame(chunk).coalesce(1), 0))
+                last = chunk.slice(chunk.num_rows - 1).to_pylist()[0]
+                starts[f"{last['topic']}/{last['partition']}"] = last["offset"] + 1
+        begin = spark_option(starts)
+        writer = kafka_stream(spark, settings, topics, begin, streaming.max_offsets).writeStream.queryName(name)
+        writer = writer.option("checkpointLocation", checkpoint).foreachBatch(guarded)
+        if streaming.available_now:
+            writer = writer.trigger(availableNow=True)
+        else:
+            writer = writer.trigger(processingTime=f"{streaming.trigger} seconds")
         query = writer.start()
         log.info("started", job=name, topics=topics, checkpoint=checkpoint, run=run_id, offsets=json.loads(begin))
         while not (stopping.is_set() or failures) and not query.awaitTermination(1):
@@ -129,7 +141,8 @@ def fresh_checkpoint(settings: Settings, folder: str, run_id: str) -> str:
     """The checkpoint folder of a run; those of earlier runs, which nobody reads, are removed."""
     client = hdfs.client(settings)
     for old in hdfs.names(client, folder):
-        hdfs.remove(client, f"{folder}/{old}")
+        if old != careful.STARTS:
+            hdfs.remove(client, f"{folder}/{old}")
     return f"{folder}/{run_id}"
 
 

@@ -3,15 +3,19 @@
 from datetime import UTC, datetime
 from random import Random
 
+import msgspec
 import pytest
 from kafka.admin import ConfigResource, ConfigResourceType
 
+from clients import hdfs as files
 from clients import kafka as kafka_client
+from contracts import paths
 from contracts.events import CLICKS, STREAMS
 from contracts.settings import Settings
 from contracts.topics import DEAD_LETTERS, MAX_DEAD_LETTER_BYTES
 from generator import strange
 from jobs import audit
+from jobs.streaming import careful
 from jobs.streaming.commits import Counts
 from tests.support import kafka, samples
 from tests.support.running import Job, ok
@@ -20,6 +24,7 @@ INGEST = ("jobs.streaming.ingest", "--available-now")
 SPEED = ("jobs.streaming.speed", "--available-now")
 COUNT = 400
 FLOOD = 100_000
+BOMB_BYTES = 900_000_000
 
 
 def outcomes(stack: Settings) -> dict[str, Counts]:
@@ -86,3 +91,24 @@ def test_a_flood_of_dead_letters_in_one_batch_goes_out(stack: Settings, job: Job
     assert outcomes(stack)[CLICKS.topic].dead_letters - before.dead_letters == FLOOD
     assert audit.dead_letters(stack)[CLICKS.topic] - letters == FLOOD
     ok(job(*SPEED))
+
+
+def test_a_record_larger_than_memory_ends_no_job_for_good(stack: Settings, job: Job, caught_up: None) -> None:
+    """Some megabytes compressed, it is refused by no broker, and held by no task of Spark's."""
+    before, letters = outcomes(stack)[CLICKS.topic], audit.dead_letters(stack)
+    size = {"message.max.bytes": BOMB_BYTES + 10_000, "queue.buffering.max.kbytes": 2_000_000}
+    kafka_client.send_all(stack, CLICKS.topic, [("bomb", b" " * BOMB_BYTES, {})], **size, **{"compression.type": "lz4"})
+    kafka.produce(stack, CLICKS.topic, [("bomb", samples.encode(samples.click())) for _ in range(20)])
+    for module in (INGEST, SPEED):
+        assert job(*module).returncode, "a task holds it: make it larger"
+        folder = f"{paths.CHECKPOINTS}/{module[0].rpartition('.')[2]}"
+        hdfs = files.client(stack)
+        tried = msgspec.json.decode(files.read(hdfs, f"{folder}/{careful.STARTS}"), type=careful.Starts)
+        assert tried.count == 1
+        tried.count = careful.FRUITLESS_STARTS
+        files.write(hdfs, f"{folder}/{careful.STARTS}", msgspec.json.encode(tried))
+        ok(job(*module))
+    after = outcomes(stack)[CLICKS.topic]
+    assert (after.landed - before.landed, after.dead_letters - before.dead_letters) == (20, 1)
+    assert audit.dead_letters(stack)[CLICKS.topic] - letters.get(CLICKS.topic, 0) == 1
+    assert audit.behind(audit.end_offsets(stack), audit.speed_offsets(stack)) == 0
