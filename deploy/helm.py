@@ -54,11 +54,8 @@ def arguments(files: Sequence[Path] = (), values: Mapping[str, Any] | None = Non
     ]
 
 
-def build_dependencies(chart: Path = UMBRELLA) -> None:
-    """Packs the charts that a chart depends on into its ``charts`` folder, those that these depend on first."""
-    helm = Helm()
-    if chart == UMBRELLA:
-        for part in sorted(CHARTS.iterdir()):
-            if part.name not in ("common", UMBRELLA.name) and (part / "Chart.yaml").exists():
-                helm.call("dependency", "update", "--skip-refresh", str(part))
-    helm.call("dependency", "update", "--skip-refresh", str(chart))
+def build_dependencies() -> None:
+    """Packs the charts that the umbrella depends on into its ``charts`` folder, those that these depend on first."""
+    parts = [file.parent for file in sorted(CHARTS.glob("*/Chart.yaml"))]
+    for chart in [*(part for part in parts if part.name not in ("common", UMBRELLA.name)), UMBRELLA]:
+        Helm().call("dependency", "update", "--skip-refresh", str(chart))

@@ -23,6 +23,8 @@ from support.platform import Platform
 
 SCREENSHOT = Path(__file__).parents[1] / "build" / "airflow.png"
 EMPTY_DAY = "2026-01-02"
+BROWSER = {"chromium": "chromium", "chromedriver": "chromium-driver"}
+"""Programs, and the Debian packages that they come from."""
 
 
 @pytest.fixture(scope="session")
@@ -113,8 +115,8 @@ def test_a_failing_task_is_retried_and_seen(platform: Platform, finished: str, a
 @pytest.fixture
 def browser(platform: Platform) -> Iterator[webdriver.Chrome]:
     """Debian's chromium, in which the ingress's host name is loopback."""
-    packages.install(packages.BROWSER)
-    paths = {name: which(name) for name in packages.BROWSER}
+    packages.install(BROWSER)
+    paths = {name: which(name) for name in BROWSER}
     options = webdriver.ChromeOptions()
     options.binary_location = paths["chromium"] or ""
     for flag in (

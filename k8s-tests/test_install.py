@@ -10,8 +10,6 @@ from clients.retry import until
 from deploy.helm import Helm
 from support.platform import Platform
 
-MINUTES = 8
-
 
 def audit(platform: Platform) -> dict[str, Any]:
     """The counts of jobs.audit, taken in a pod."""

@@ -24,16 +24,16 @@ LOOPBACK = "127.0.0.1"
 Print = Callable[[str], None]
 
 
-def environment(state_dir: Path, database_url: str | None = None) -> dict[str, str]:
+def environment(state_dir: Path) -> dict[str, str]:
     """What Airflow's commands need beside the ``ECOMMERCE_…`` settings of the tasks.
 
-    ``state_dir`` becomes Airflow's home; ``database_url`` is SQLAlchemy's, by default that of an SQLite file there.
+    ``state_dir`` becomes Airflow's home, its database an SQLite file there.
     The log servers that ``airflow standalone`` and the triggerer start listen on every interface: Airflow has no
     setting for that, and asks a token of their readers.
     """
     return {
         "AIRFLOW_HOME": str(state_dir),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database_url or f"sqlite:///{state_dir / 'airflow.db'}",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{state_dir / 'airflow.db'}",
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
@@ -65,7 +65,7 @@ def migrate(variables: Mapping[str, str], on_line: Print = print) -> None:
     stamp.write_text(json.dumps({**wanted, "revision": _revision(url)}))
 
 
-def run_day(day: date, variables: Mapping[str, str], on_line: Print = print) -> None:
+def run_day(day: date, variables: Mapping[str, str], on_line: Print) -> None:
     """Runs the daily DAG for a day with ``airflow dags test``: neither scheduler nor API server runs.
 
     Every line of output goes to ``on_line``. Raises :class:`Failed` when the run fails; interrupted, it ends Airflow
@@ -110,7 +110,7 @@ def _run(arguments: list[str], variables: Mapping[str, str], on_line: Print) -> 
         raise Failed(f"airflow {' '.join(arguments)} ended with exit code {code}; its output says why")
 
 
-def _end(pid: int, seconds: float = 10) -> None:
+def _end(pid: int) -> None:
     """Ends a process and all that descend from it: Airflow starts each task in a session of its own."""
     with suppress(psutil.NoSuchProcess):
         parent = psutil.Process(pid)
@@ -118,6 +118,6 @@ def _end(pid: int, seconds: float = 10) -> None:
         for member in family:
             with suppress(psutil.NoSuchProcess):
                 member.terminate()
-        for member in psutil.wait_procs(family, seconds)[1]:
+        for member in psutil.wait_procs(family, 10)[1]:
             with suppress(psutil.NoSuchProcess):
                 member.kill()

@@ -17,9 +17,9 @@ STYLES = {"ready": "green", "stopped": "green", "failed": "bold red", "waiting":
 class Progress:
     """A context manager; ``update`` may be called from any thread."""
 
-    def __init__(self, title: str, names: list[str], console: Console | None = None) -> None:
+    def __init__(self, title: str, names: list[str]) -> None:
         self._title = title
-        self._console = console or Console(stderr=True, highlight=False)
+        self._console = Console(stderr=True, highlight=False)
         self._lock = threading.Lock()
         self._began = time.monotonic()
         self._states = {name: ("waiting", "") for name in names}
@@ -50,10 +50,6 @@ class Progress:
                 self._ended[name] = now
             if not self._console.is_terminal and state != before:
                 self._line(name, state, detail, now)
-
-    def seconds(self) -> float:
-        """Since the beginning."""
-        return time.monotonic() - self._began
 
     def _line(self, name: str, state: str, detail: str, now: float) -> None:
         took = f"after {now - self._started[name]:.1f} s" if state in FINAL else detail

@@ -67,9 +67,7 @@ class Server:
         )
 
 
-def jvm(
-    name: str, jars: str, main_class: str, arguments: str = "", heap: str = "128m", flags: Sequence[str] = ()
-) -> Callable[[Site], list[str]]:
+def jvm(name: str, jars: str, main_class: str, arguments: str = "", heap: str = "128m") -> Callable[[Site], list[str]]:
     """The command of a Java server.
 
     ``jars`` is the folder of ``local/servers`` with its pom; in ``arguments`` (separated by spaces) ``{conf}`` is the
@@ -80,7 +78,7 @@ def jvm(
         conf = site.conf(name)
         values = {"conf": str(conf), "host": "127.0.0.1", **{key: str(v) for key, v in site.ports.as_dict().items()}}
         filled = [argument.format(**values) for argument in arguments.split()]
-        own = [f"-Xmx{heap}", f"-Djava.io.tmpdir={site.tmp}", *flags]
+        own = [f"-Xmx{heap}", f"-Djava.io.tmpdir={site.tmp}"]
         return java(classpath(conf, jars), main_class, *filled, flags=own)
 
     return command

@@ -19,7 +19,6 @@ from local.ports import HOST, Ports
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = ROOT / "local" / "servers"
 DIRECTORY_VARIABLE = "ECOMMERCE_LOCAL_DIR"
-FORBIDDEN = frozenset('%",;:\n')
 
 
 def default_directory() -> Path:

@@ -159,14 +159,14 @@ class Stack:
             except BaseException:
                 tools.cancelled.set()
                 with _undisturbed():
-                    self._stop([server for server in mine if server.name in self._running()], quietly=True)
+                    self._stop([server for server in mine if server.name in self._running()])
                     if not self._running():
                         self._supervisor.shutdown()
                         self._clear_leftovers()
                 raise
         self._note_processes()
 
-    def _stop(self, servers: list[Server], quietly: bool = False) -> None:
+    def _stop(self, servers: list[Server]) -> None:
         """Stops servers, each once those that need it are gone."""
         if not servers:
             return

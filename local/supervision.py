@@ -111,14 +111,14 @@ class Supervisor:
         except (OSError, xmlrpc.client.Error):
             return {}
 
-    def shutdown(self, seconds: float = 20) -> None:
+    def shutdown(self) -> None:
         """Ends supervisord and with it whatever it still runs, and removes its socket."""
         pid = self._pid()
         if self.running():
             self._call("shutdown")
         if pid:
             try:
-                psutil.Process(pid).wait(seconds)
+                psutil.Process(pid).wait(20)
             except psutil.NoSuchProcess:
                 pass
             except psutil.TimeoutExpired:

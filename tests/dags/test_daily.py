@@ -272,8 +272,8 @@ def test_a_task_that_ends_takes_its_process_with_it(how: str, tmp_path: Path) ->
         parent.kill()
 
 
-def wait_for(file: Path, seconds: float = 30) -> str:
-    return until(lambda: file.read_text().strip() if file.exists() else "", seconds=seconds, pause=0.05, what=str(file))
+def wait_for(file: Path) -> str:
+    return until(lambda: file.read_text().strip() if file.exists() else "", seconds=30, pause=0.05, what=str(file))
 
 
 def test_parsing_for_local_tasks_imports_nothing_heavy() -> None:

@@ -21,11 +21,10 @@ from tests.support import kafka, samples
 from tests.support.running import CRASHING, Job, ok
 
 INGEST = ("jobs.streaming.ingest", "--available-now")
-FIX = "a rule that is no longer"
 
 
 def letters(
-    stack: Settings, values: list[bytes | None], first: int, reason: str = FIX, topic: str = CLICKS.topic, **more: bytes
+    stack: Settings, values: list[bytes | None], first: int, reason: str, topic: str = CLICKS.topic, **more: bytes
 ) -> list[str]:
     """Sends dead letters as ingest does, of records that stood in partition 1 from offset ``first`` on; their keys."""
     producer = KafkaProducer(bootstrap_servers=stack.kafka_bootstrap, acks="all")

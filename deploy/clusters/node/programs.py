@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from deploy.clusters.node.files import HELPER_IMAGE
 from deploy.clusters.node.forwarded import Forwarded
 from deploy.clusters.node.identity import API_PORT, NODE
 from deploy.clusters.node.network import ADDRESS, NAMESPACE, PODS, SERVICES, inside
@@ -92,7 +93,7 @@ def commands(state: Path, forwarded: Forwarded) -> dict[str, list[str]]:
             "start",
             f"--config={conf}/local-path.json",
             "--namespace=local-path-storage",
-            "--helper-image=docker.io/ecommerce-lambda/node-helper:1",
+            f"--helper-image={HELPER_IMAGE}",
             f"--helper-pod-file={conf}/helper-pod.yaml",
             f"--kubeconfig={pki}/admin-inside.kubeconfig",
         ],

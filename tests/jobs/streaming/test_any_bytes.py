@@ -27,9 +27,9 @@ JSON = st.recursive(
 MOMENTS = st.datetimes(timezones=st.timezones() | st.just(timezone(timedelta(hours=14))))
 
 
-def sound(stream: Stream, values: list[bytes | None], appended: datetime = NOW) -> int:
+def sound(stream: Stream, values: list[bytes | None]) -> int:
     """Fails unless each value has one outcome that can be stored; returns how many are events."""
-    outcomes = list(Reader(stream.topic, None, WATERMARK).read(records(values, appended)))
+    outcomes = list(Reader(stream.topic, None, WATERMARK).read(records(values, NOW)))
     assert len(outcomes) == len(values)
     events = [outcome[1] for outcome in outcomes if not isinstance(outcome, Rejected)]
     for rejected in (outcome for outcome in outcomes if isinstance(outcome, Rejected)):

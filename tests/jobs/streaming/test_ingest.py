@@ -51,9 +51,9 @@ def send_clicks(stack: Settings, count: int, **changes: Any) -> list[str]:
     return [event["event_id"] for event in events]
 
 
-def landed_once(stack: Settings, ids: list[str], stream: str = "clicks") -> None:
+def landed_once(stack: Settings, ids: list[str]) -> None:
     """Each of the ids is in the Parquet files exactly once, and nothing there is twice."""
-    _, table = audit.read_stream(stack, stream, ["event_id"])
+    _, table = audit.read_stream(stack, "clicks", ["event_id"])
     counts = Counter(table["event_id"].to_pylist())
     assert [event_id for event_id in ids if counts[event_id] == 0] == [], "lost"
     assert [event_id for event_id in ids if counts[event_id] > 1] == [], "landed twice"

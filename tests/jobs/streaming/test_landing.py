@@ -47,10 +47,10 @@ class Job:
     def state(self) -> PartitionState:
         return self.states[f"{self._topic}/{self._number}"]
 
-    def batch(self, first: int, *parts: Iterable[bytes | None], appended: datetime = NOON) -> Summary:
+    def batch(self, first: int, *parts: Iterable[bytes | None]) -> Summary:
         """Lands records with offsets from ``first`` on, given to the task in so many parts."""
         landing = Landing(Settings(), DELAY, self.run, 7, "/staging", self.states)
-        [summary] = self.summaries(landing, list(self._batches(first, parts, appended)))
+        [summary] = self.summaries(landing, list(self._batches(first, parts)))
         for file in summary.files:
             files.make_folder(self.hdfs, file.final.rpartition("/")[0])
             files.move(self.hdfs, file.staged, file.final)
@@ -62,12 +62,10 @@ class Job:
         found = [row for batch in landing(batches) for row in batch["summary"].to_pylist()]
         return [msgspec.json.decode(row, type=Summary) for row in found]
 
-    def _batches(
-        self, first: int, parts: Iterable[Iterable[bytes | None]], appended: datetime
-    ) -> Iterable[pa.RecordBatch]:
+    def _batches(self, first: int, parts: Iterable[Iterable[bytes | None]]) -> Iterable[pa.RecordBatch]:
         for part in parts:
             values = list(part)
-            yield of_partition(records(values, appended, first), self._topic, self._number)
+            yield of_partition(records(values, NOON, first), self._topic, self._number)
             first += len(values)
 
     def rows(self, path: str) -> list[dict[str, Any]]:

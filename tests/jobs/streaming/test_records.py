@@ -32,9 +32,9 @@ def click_at(moment: datetime) -> bytes:
     return samples.encode(samples.click(event_time=moment))
 
 
-def outcome(stream: Stream, value: bytes | None, appended: datetime = NOW) -> Event | str:
+def outcome(stream: Stream, value: bytes | None) -> Event | str:
     """The event that a record is, or why it is none."""
-    [found] = judge(stream, [value], appended)
+    [found] = judge(stream, [value], NOW)
     return found
 
 
