@@ -8,11 +8,12 @@ import hashlib
 import re
 import time
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from images.tools import ROOT, tool
+from local.progress import Report
 
 IMAGES = (
     "kafka",
@@ -28,8 +29,6 @@ IMAGES = (
 )
 """What the charts name; ``base`` stands below them all, and ``build`` builds them."""
 VERSION: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-Report = Callable[[str, str, str], None]
-"""Called with an image's name, its state and a detail."""
 
 
 @dataclass(frozen=True, slots=True)

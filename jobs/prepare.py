@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from operator import not_
 from pathlib import Path
 
 import click
@@ -207,7 +208,7 @@ def wait(settings: Settings, names: tuple[str, ...], timeout: float) -> None:
     """Wait until all of it is there; create nothing."""
     for name in names:
         missing = partial(PARTS[name].missing, settings)
-        retry.until(missing, _none, seconds=timeout, pause=PAUSE_SECONDS, what=f"the missing {name}")
+        retry.until(missing, not_, seconds=timeout, pause=PAUSE_SECONDS, what=f"the missing {name}")
         log.info("there", part=name)
 
 
@@ -217,16 +218,8 @@ def _create(name: str, settings: Settings, seconds: float, create: Create | None
 
 def _report(name: str, seconds: float, work: Callable[[], list[str]]) -> None:
     """Does the work, for ``seconds`` again while its server does not answer, and logs what it made."""
-    made = retry.until(work, _whatever, seconds=seconds, pause=PAUSE_SECONDS, what=name)
+    made = retry.until(work, lambda _: True, seconds=seconds, pause=PAUSE_SECONDS, what=name)
     log.info("prepared", part=name, created=made)
-
-
-def _none(missing: list[str]) -> bool:
-    return not missing
-
-
-def _whatever(_: list[str]) -> bool:
-    return True
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from csv import DictReader
 from datetime import UTC, date, datetime, timedelta
@@ -66,7 +66,7 @@ class Demo:
             install_with_progress()
         with self.phase("servers"):
             self.stack.down(wipe=True)
-            database = _Background(self._prepare_airflow)
+            database = ThreadPoolExecutor(1).submit(self._prepare_airflow)
             self.stack.up()
         with self.phase("jobs"):
             self.stack.up(only={paths.INGEST, paths.SPEED})
@@ -227,26 +227,6 @@ class TaskLines:
             self._state = state.group(1)
         task = re.search(r"\[DAG TEST\] end task task_id=(\w+)", line)
         return (task.group(1), self._state) if task else None
-
-
-class _Background:
-    """Work in a thread; its error is raised where its result is asked for."""
-
-    def __init__(self, work: Callable[[], None]) -> None:
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, args=(work,), daemon=True)
-        self._thread.start()
-
-    def _run(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except BaseException as error:
-            self._error = error
-
-    def result(self) -> None:
-        self._thread.join()
-        if self._error:
-            raise self._error
 
 
 def _keep_up(demo: Demo, console: Console) -> None:

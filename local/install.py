@@ -6,17 +6,16 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from contracts.errors import Failed
+from local.progress import Report
 from local.site import TEMPLATES
 
 POMS = ("kafka", "hadoop", "hbase", "hive-metastore", "spark-connectors")
 OLDEST_JAVA = 17
-Report = Callable[[str, str, str], None]
-"""Called with a pom's name, its state and a detail."""
 
 
 def cache() -> Path:

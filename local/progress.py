@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 from rich.console import Console
@@ -10,6 +11,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+Report = Callable[[str, str, str], None]
+"""Called with a step's name, its state and a detail, as :meth:`Progress.update` is."""
 FINAL = ("ready", "stopped", "failed")
 STYLES = {"ready": "green", "stopped": "green", "failed": "bold red", "waiting": "dim"}
 

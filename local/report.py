@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 import matplotlib
 from rich.bar import Bar
-from rich.console import Console, Group
+from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
@@ -77,12 +77,12 @@ def _table(title: str, *headers: str) -> Table:
     return table
 
 
-def _funnel(report: Report) -> Group:
+def _funnel(report: Report) -> Table:
     table = _table("\nConversion funnel", "step", "sessions", "of first", "of previous", "")
     for row in report.funnel:
         bar = Bar(1.0, 0, float(row["of_first"]), width=40, color="blue")
         table.add_row(row["name"], _whole(row["sessions"]), _share(row["of_first"]), _share(row["of_previous"]), bar)
-    return Group(table)
+    return table
 
 
 def _hours(report: Report) -> Table:
@@ -189,16 +189,10 @@ def _plot_hours(rows: Sequence[Row]) -> str:
 def _plot_categories(rows: Sequence[Row]) -> str:
     """Shares of views and of units bought side by side: where they differ, people look and do not buy, or just buy."""
     figure, axes = plt.subplots(figsize=(7, 3.2))
-    for name, offset, colour in (("views", -0.2, COLOUR), ("units", 0.2, SECOND)):
+    for name, label, offset, colour in (("views", "viewed", -0.2, COLOUR), ("units", "bought", 0.2, SECOND)):
         total = sum(int(row[name]) for row in rows) or 1
         shares = [100 * int(row[name]) / total for row in rows]
-        axes.bar(
-            [index + offset for index in range(len(rows))],
-            shares,
-            width=0.4,
-            color=colour,
-            label={"views": "viewed", "units": "bought"}[name],
-        )
+        axes.bar([index + offset for index in range(len(rows))], shares, width=0.4, color=colour, label=label)
     axes.set_xticks(range(len(rows)), [row["category"] for row in rows], rotation=30, ha="right")
     axes.set_ylabel("share, %")
     axes.legend(frameon=False)

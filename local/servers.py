@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
+from uuid import uuid4
 
 from contracts import paths
 from contracts.errors import Mistake
@@ -93,8 +94,6 @@ def classpath(conf: Path, jars: str) -> list[Path | str]:
 
 def _format_kafka(site: Site) -> None:
     def initialise() -> None:
-        from uuid import uuid4
-
         site.fresh_data("kafka")
         conf = site.conf("kafka")
         arguments = ["format", "--cluster-id", str(uuid4()), "--config", str(conf / "server.properties")]

@@ -6,7 +6,6 @@ import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from shutil import rmtree
 
@@ -114,7 +113,7 @@ class Site:
             "directory": self.directory,
             "data": self.data(server),
             "hdfs_user": self.settings().hdfs_user,
-            "password": partial(self.password),
+            "password": self.password,
         }
         rmtree(self.conf(server), ignore_errors=True)
         folder = _folder(self.conf(server))

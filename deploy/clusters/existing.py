@@ -7,7 +7,8 @@ from pathlib import Path
 from kubernetes import client, config
 
 from contracts.errors import Mistake, Unreachable
-from deploy.clusters.provider import Access, Report
+from deploy.clusters.provider import Access
+from local.progress import Report
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from kubernetes import config, utils
 
 from contracts.errors import Failed
 from deploy.clusters import reservation
-from deploy.clusters.provider import Access, Report
+from deploy.clusters.provider import Access
 from deploy.tools import CONTOUR, MODULES, module_folder, tool
 from images.builder import image_name
 from local.install import cache
+from local.progress import Report
 
 CLUSTER = "ecommerce-lambda"
 INGRESS_PORT = 8080

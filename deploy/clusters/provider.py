@@ -1,12 +1,11 @@
 """What every provider of a cluster offers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-Report = Callable[[str, str, str], None]
-"""Called with a part's name, its state and a detail."""
+from local.progress import Report
 
 
 @dataclass(frozen=True, slots=True)

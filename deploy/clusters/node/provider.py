@@ -17,12 +17,13 @@ from deploy.clusters import reservation
 from deploy.clusters.node import containers, files, identity, network, packages
 from deploy.clusters.node.forwarded import Forwarded
 from deploy.clusters.node.programs import commands
-from deploy.clusters.provider import Access, Report
+from deploy.clusters.provider import Access
 from deploy.tools import folder, tool
 from images.builder import image_name, local_name
 from images.tools import Buildah, layout_ref
 from local.install import cache
 from local.ports import Ports
+from local.progress import Report
 from local.site import ROOT, Site
 from local.supervision import Program, Supervisor
 
