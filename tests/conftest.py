@@ -4,9 +4,7 @@ It ends with the last of these tests, before those on a cluster begin.
 """
 
 import logging
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,7 +12,7 @@ from contracts.settings import Settings
 from local.ports import Ports
 from local.site import ROOT
 from local.stack import Stack
-from tests.support.running import job_environment
+from tests.support.running import Done, Job, job_environment, run
 
 logging.getLogger("py4j").setLevel(logging.ERROR)  # it says goodbye after pytest has closed its streams
 
@@ -36,18 +34,11 @@ def stack(local_stack: Stack) -> Settings:
 
 
 @pytest.fixture(scope="package")
-def job(stack: Settings, local_stack: Stack) -> Callable[..., subprocess.CompletedProcess[str]]:
+def job(stack: Settings, local_stack: Stack) -> Job:
     """Runs ``python -m MODULE ARGUMENTS`` against the servers and returns what it printed and its exit code."""
     environment = job_environment(local_stack)
 
-    def run(*arguments: str, timeout: float = 300, **variables: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", *arguments],
-            cwd=ROOT,
-            env={**environment, **variables},
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
+    def run_job(*arguments: str, timeout: float = 300, **variables: str) -> Done:
+        return run(*arguments, variables={**environment, **variables}, timeout=timeout)
 
-    return run
+    return run_job

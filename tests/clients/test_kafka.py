@@ -1,8 +1,6 @@
 """How the settings of Kafka are said to each library, what a broker's refusal becomes, what each client may do."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,7 +17,7 @@ from contracts.events import CLICKS, STREAMS
 from contracts.settings import Settings
 from contracts.topics import ALERTS, DEAD_LETTERS, TOPICS
 from jobs import acls, prepare
-from local.site import ROOT
+from tests.support.running import run
 from tests.support.secured_kafka import PASSWORD, credentials, secured_kafka
 
 BROKERS = "one:9092,two:9092"
@@ -160,14 +158,7 @@ def test_a_broker_with_another_certificate_is_refused(known: Settings, tmp_path:
 
 def test_a_job_with_a_wrong_password_ends_at_once(known: Settings, authority: trustme.CA, tmp_path: Path) -> None:
     wrong = replace(known, kafka_credentials=credentials(tmp_path / "wrong", authority, "a guess"))
-    done = subprocess.run(
-        [sys.executable, "-m", "jobs.prepare", "topics", "--timeout=600"],
-        cwd=ROOT,
-        env=wrong.as_environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = run("jobs.prepare", "topics", "--timeout=600", variables=wrong.as_environment(), timeout=60)
     assert done.returncode == 1
     assert "error: Kafka at 127.0.0.1" in done.stderr
     assert "refused the user shop" in done.stderr

@@ -1,13 +1,10 @@
 """What the SQL endpoint says when something is wrong."""
 
-from pathlib import Path
-
 import pytest
 
 from clients import sql as endpoint
 from contracts.errors import Unreachable
-from local.ports import Ports
-from local.site import Site
+from contracts.settings import Settings
 
 
 @pytest.mark.parametrize(
@@ -27,7 +24,8 @@ def test_a_server_error_becomes_one_sentence(message: str, sentence: str) -> Non
     assert endpoint.reason(message) == sentence
 
 
-def test_an_endpoint_that_is_down_is_one_sentence(tmp_path: Path) -> None:
-    settings = Site(tmp_path, Ports.free()).settings()
-    with pytest.raises(Unreachable, match="cannot reach the SQL endpoint"), endpoint.connect(settings, seconds=0):
+def test_an_endpoint_that_is_down_is_one_sentence() -> None:
+    sentence = r"^cannot reach the SQL endpoint \(spark\) at 127\.0\.0\.1:1 "
+    settings = Settings(sql_engine="spark", sql_host="127.0.0.1", sql_port=1)
+    with pytest.raises(Unreachable, match=sentence), endpoint.connect(settings, seconds=0):
         pass

@@ -1,17 +1,16 @@
 """Every ``python -m …`` of the repository says what it does."""
 
 import re
-import subprocess
-import sys
 
 import pytest
 
-from docs.reference import ROOT, programs
+from docs.reference import programs
+from tests.support.running import run
 
 
 @pytest.mark.parametrize("program", [*programs(), "jobs.batch.revenue"])
 def test_help(program: str) -> None:
-    done = subprocess.run([sys.executable, "-m", program, "-h"], cwd=ROOT, capture_output=True, text=True)
+    done = run(program, "-h")
     assert done.returncode == 0, done.stderr
     usage, _, text = done.stdout.partition("\n\n")
     assert usage.lower().startswith("usage: ")

@@ -16,6 +16,7 @@ import pytest
 from clients.retry import until
 from contracts.dag import DAG_ID
 from local.site import ROOT
+from tests.support.running import ok, run
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -277,13 +278,8 @@ def wait_for(file: Path) -> str:
 
 
 def test_parsing_for_local_tasks_imports_nothing_heavy() -> None:
-    shown = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "tests.support.loaded", "dags.ecommerce_daily_analytics"],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "ECOMMERCE_TASK_RUNTIME": "local"},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    modules = set(json.loads(shown.splitlines()[-1]))
+    variables = {**os.environ, "PYTHONWARNINGS": "ignore", "ECOMMERCE_TASK_RUNTIME": "local"}
+    shown = run("tests.support.loaded", "dags.ecommerce_daily_analytics", variables=variables)
+    ok(shown)
+    modules = set(json.loads(shown.stdout.splitlines()[-1]))
     assert not modules & {"pandas", "pyspark", "pyarrow", "impala", "happybase", "kubernetes", "jobs"}

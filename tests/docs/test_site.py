@@ -2,8 +2,6 @@
 
 import logging
 import re
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,14 +9,13 @@ from typing import Any
 import pytest
 
 from docs import reference
+from tests.support.running import ok, run
 
 FETCHED = re.compile(r'(?:<script[^>]* src|<img[^>]* src|<link[^>]* href)="?(?:https?:)?//[^"]+')
 
 
 def test_the_site_builds(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
-    done = subprocess.run(command, cwd=reference.ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    ok(run("mkdocs", "build", "--strict", "--site-dir", str(tmp_path)))
     pages = list(tmp_path.rglob("*.html"))
     assert {"index.html", "contributing.html"} <= {page.name for page in pages}
     assert [fetched for page in pages for fetched in FETCHED.findall(page.read_text())] == []

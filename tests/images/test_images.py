@@ -1,6 +1,5 @@
 """The images' sources: what they install is locked, what they share with the local servers agrees."""
 
-import os
 import re
 import socket
 import struct
@@ -17,6 +16,7 @@ import pytest
 from images.builder import IMAGES, digest, dockerfile, parents
 from local.site import ROOT
 from local.tools import OPENED_PACKAGES
+from tests.support.running import ok, run
 
 GROUPS = ("tasks", "spark", "generator", "airflow")
 PROBE = ROOT / "clients" / "probe.py"
@@ -154,8 +154,4 @@ PROGRAMS = {
 @pytest.mark.parametrize("group", GROUPS)
 def test_an_image_has_what_its_programs_import(group: str) -> None:
     installed = " ".join(name.lower().replace("_", "-") for name in pins(ROOT / "requirements" / f"{group}.txt"))
-    command = [sys.executable, "-m", "tests.support.only_installed", installed, PROGRAMS[group]]
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-500:]
+    ok(run("tests.support.only_installed", installed, PROGRAMS[group]))

@@ -2,8 +2,6 @@
 
 import json
 import signal
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,14 +18,11 @@ from contracts.hbase import SPEED_PROGRESS
 from contracts.settings import Settings
 from jobs import rebuild
 from jobs.streaming.commits import Commit
-from local.site import ROOT
 from local.stack import Stack
 from tests.support import kafka, samples
-from tests.support.running import CRASHING, Job, job_environment, ok
+from tests.support.running import CRASHING, INGEST, SPEED, Job, ok, start
 
 pytestmark = pytest.mark.timeout(1200)
-INGEST = ("jobs.streaming.ingest", "--available-now")
-SPEED = ("jobs.streaming.speed", "--available-now")
 GENERATOR = ("generator", "--rhythm", "flat", "--late-share", "0.02", "--duplicate-share", "0.02")
 
 
@@ -129,17 +124,7 @@ def test_records_not_landed_yet_are_left_to_the_speed_job(stack: Settings, job: 
 
 
 def test_it_refuses_while_the_speed_job_counts(stack: Settings, local_stack: Stack, job: Job, counted: object) -> None:
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-m", *command],
-            cwd=ROOT,
-            env=job_environment(local_stack),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        for command in (("jobs.streaming.speed",), ("generator", "--rate", "200"))
-    ]
+    started = [start(local_stack, "jobs.streaming.speed"), start(local_stack, "generator", "--rate", "200")]
     try:
         before = rebuild.speed_progress(stack)
         until(lambda: rebuild.speed_progress(stack) != before, seconds=90)

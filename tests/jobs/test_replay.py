@@ -18,9 +18,7 @@ from contracts.settings import Settings
 from jobs import audit
 from jobs.replay import Batch, Memory
 from tests.support import kafka, samples
-from tests.support.running import CRASHING, Job, ok
-
-INGEST = ("jobs.streaming.ingest", "--available-now")
+from tests.support.running import CRASHING, INGEST, Job, ok
 
 
 def letters(

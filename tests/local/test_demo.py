@@ -3,8 +3,6 @@
 import csv
 import json
 import os
-import subprocess
-import sys
 from copy import deepcopy
 from typing import Any
 
@@ -13,6 +11,7 @@ import pytest
 from local.demo import TaskLines, problems
 from local.ports import Ports, in_use
 from local.site import ROOT
+from tests.support.running import run
 
 GOOD: dict[str, Any] = {
     "produced": {"clicks": 10},
@@ -56,14 +55,8 @@ def test_airflow_tells_how_each_task_ended() -> None:
 
 def test_the_demo_is_exact_and_leaves_nothing_running() -> None:
     folder, ports = ROOT / "build" / "test-demo", Ports.free()
-    result = subprocess.run(
-        [sys.executable, "-m", "local.demo", "--events", "20000", "--folder", str(folder)],
-        cwd=ROOT,
-        env={**os.environ, **ports.as_environment()},
-        capture_output=True,
-        text=True,
-        timeout=540,
-    )
+    command = ("local.demo", "--events", "20000", "--folder", str(folder))
+    result = run(*command, variables={**os.environ, **ports.as_environment()}, timeout=540)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["problems"] == []

@@ -1,12 +1,10 @@
 """Statements for the SQL endpoint from the command line."""
 
 import os
-import subprocess
-import sys
 
 from local import sql
-from local.site import ROOT
 from local.stack import Stack
+from tests.support.running import run
 
 
 def test_statements_are_split_outside_quotes_and_comments() -> None:
@@ -15,17 +13,11 @@ def test_statements_are_split_outside_quotes_and_comments() -> None:
 
 
 def test_sql_command_prints_rows_and_fails_with_one_line(local_stack: Stack) -> None:
-    environment = {**os.environ, "ECOMMERCE_LOCAL_DIR": str(local_stack.site.directory)}
-    command = [sys.executable, "-m", "local", "sql", "-e"]
-    good = subprocess.run(
-        [*command, "select 1 a, null b; create database if not exists scratch"],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+    variables = {**os.environ, "ECOMMERCE_LOCAL_DIR": str(local_stack.site.directory)}
+    two = "select 1 a, null b; create database if not exists scratch"
+    good = run("local", "sql", "-e", two, variables=variables)
     assert (good.returncode, good.stdout) == (0, "a\tb\n1\tNULL\n"), good.stderr
-    bad = subprocess.run([*command, "selec 1"], cwd=ROOT, env=environment, capture_output=True, text=True)
+    bad = run("local", "sql", "-e", "selec 1", variables=variables)
     assert bad.returncode == 1
     assert bad.stderr.startswith("error: the SQL endpoint (spark on ")
     assert "[PARSE_SYNTAX_ERROR]" in bad.stderr

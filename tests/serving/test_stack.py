@@ -1,12 +1,11 @@
 """The views of stock, users and alerts at the command line, from rows as the speed layer writes them to HBase."""
 
 import json
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -16,7 +15,7 @@ from clients import hbase
 from contracts.events import Alert
 from contracts.hbase import STOCK, STOCK_ALERTS, USER_PROFILES, HBaseTable, Spending, Stock, Visit
 from contracts.settings import Settings
-from local.site import ROOT
+from tests.support.running import Job, run
 
 MORNING = datetime(2026, 11, 21, 9, tzinfo=UTC)
 EVENING = datetime(2026, 11, 21, 18, tzinfo=UTC)
@@ -45,24 +44,19 @@ ROWS: list[tuple[HBaseTable, str, dict[str, Any]]] = [
 
 
 @pytest.fixture(scope="module")
-def served(stack: Settings) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
+def served(stack: Settings) -> Iterator[Job]:
     """Runs a view on the rows above, which are gone afterwards."""
     with closing(hbase.connect(stack)) as connection:
         for table, key, cells in ROWS:
             row = {column.encode(): msgspec.json.encode(value) for column, value in cells.items()}
             connection.table(table.name).put(key.encode(), row)
 
-        def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-            command = [sys.executable, "-m", "serving", *arguments]
-            environment = {"PATH": "", **stack.as_environment()}
-            return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
-
-        yield run
+        yield partial(run, "serving", variables={"PATH": "", **stack.as_environment()}, timeout=60)
         for table, key, _ in ROWS:
             connection.table(table.name).delete(key.encode())
 
 
-def test_stock(served: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+def test_stock(served: Job) -> None:
     assert json.loads(served("stock", "P-served", "--json").stdout) == {
         "product_id": "P-served",
         "warehouses": {
@@ -73,7 +67,7 @@ def test_stock(served: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     assert "south" in served("stock", "P-served").stdout
 
 
-def test_profile(served: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+def test_profile(served: Job) -> None:
     assert json.loads(served("profile", "u-served", "--json").stdout) == {
         "user_id": "u-served",
         "visit": {
@@ -89,15 +83,13 @@ def test_profile(served: Callable[..., subprocess.CompletedProcess[str]]) -> Non
     }
 
 
-def test_newest_alerts_come_first(served: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+def test_newest_alerts_come_first(served: Job) -> None:
     found = json.loads(served("alerts", "--newest", "2", "--json").stdout)
     assert [alert["event_id"] for alert in found] == ["id-3", "id-2"]
 
 
 @pytest.mark.parametrize(("view", "sentence"), [("stock", "no stock of product"), ("profile", "was never seen")])
-def test_what_is_not_known_is_one_sentence(
-    served: Callable[..., subprocess.CompletedProcess[str]], view: str, sentence: str
-) -> None:
+def test_what_is_not_known_is_one_sentence(served: Job, view: str, sentence: str) -> None:
     result = served(view, "nobody")
     assert result.returncode == 1
     assert result.stderr.startswith("error: ")

@@ -11,8 +11,9 @@ import pytest
 from contracts.errors import Mistake
 from deploy.clusters.reservation import require, reserved
 from local.site import ROOT
+from tests.support.running import ok, run
 
-PROGRAM = [sys.executable, "-m", "tests.support.reservation"]
+PROGRAM = "tests.support.reservation"
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +24,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @contextmanager
 def another() -> Iterator["subprocess.Popen[str]"]:
     """Another process that reserves the cluster, until it is given a line."""
-    command = [*PROGRAM, "hold"]
+    command = [sys.executable, "-m", PROGRAM, "hold"]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process
@@ -64,5 +65,4 @@ def test_another_waits_and_says_for_whom() -> None:
 def test_the_holder_and_what_it_starts_have_the_cluster() -> None:
     with reserved("the tests of here", print):
         require()
-        done = subprocess.run([*PROGRAM, "require"], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+        ok(run(PROGRAM, "require"))

@@ -2,9 +2,7 @@
 
 import csv
 import io
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -31,29 +29,23 @@ from contracts.hbase import (
 from contracts.hive import DATABASE, MARTS, RAW
 from contracts.settings import Settings
 from jobs.prepare import create_hive_tables
-from local.site import ROOT
 from serving import views
+from tests.support import running
 from tests.support.batch_data import DAY, Landed, shop_days
+from tests.support.running import Done, Job, ok
 
 TASKS = ("check_data", "repair_partitions", "revenue", "funnel", "affinity", "stock", "reconcile", "export_csv")
-Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
-def run(stack: Settings) -> Run:
+def run(stack: Settings) -> Job:
     """Runs a task as a process, as Airflow does."""
+    variables = {"PATH": "", "HOME": str(Path.home()), **stack.as_environment()}
 
-    def run(module: str, *arguments: str, day: str = DAY) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", f"jobs.batch.tasks.{module}", "--date", day, *arguments],
-            cwd=ROOT,
-            env={"PATH": "", "HOME": str(Path.home()), **stack.as_environment()},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+    def run_task(module: str, *arguments: str, day: str = DAY) -> Done:
+        return running.run(f"jobs.batch.tasks.{module}", "--date", day, *arguments, variables=variables)
 
-    return run
+    return run_task
 
 
 @pytest.fixture(scope="module")
@@ -115,14 +107,10 @@ def exported(client: InsecureClient) -> dict[str, bytes]:
     return {name: hdfs.read(client, f"{folder}/{name}") for name in hdfs.names(client, folder)}
 
 
-def succeed(result: subprocess.CompletedProcess[str]) -> None:
-    assert result.returncode == 0, result.stderr
-
-
 @pytest.fixture(scope="module")
-def first_run(shop: None, run: Run, stack: Settings, client: InsecureClient) -> dict[str, list[tuple[Any, ...]]]:
+def first_run(shop: None, run: Job, stack: Settings, client: InsecureClient) -> dict[str, list[tuple[Any, ...]]]:
     for task in TASKS:
-        succeed(run(task))
+        ok(run(task))
     return rows(stack)
 
 
@@ -143,7 +131,7 @@ def test_a_day_from_files_to_csv(first_run: dict[str, list[tuple[Any, ...]]], cl
 
 
 def test_every_task_again_changes_nothing_though_every_row_landed_twice(
-    first_run: dict[str, list[tuple[Any, ...]]], run: Run, stack: Settings, client: InsecureClient, tmp_path: Path
+    first_run: dict[str, list[tuple[Any, ...]]], run: Job, stack: Settings, client: InsecureClient, tmp_path: Path
 ) -> None:
     files = exported(client)
     copied = shop_days()
@@ -151,15 +139,15 @@ def test_every_task_again_changes_nothing_though_every_row_landed_twice(
         copied.land_again(stream)
     land(client, copied)
     for task in TASKS[:-1]:
-        succeed(run(task))
-    succeed(run("export_csv", "--to", str(tmp_path)))
+        ok(run(task))
+    ok(run("export_csv", "--to", str(tmp_path)))
     assert rows(stack) == first_run
     assert exported(client) == files
     assert {path.name: path.read_bytes() for path in (tmp_path / f"date={DAY}").iterdir()} == files
 
 
 @pytest.mark.parametrize("task", ["check_data", "revenue", "funnel", "affinity", "stock", "reconcile", "export_csv"])
-def test_a_day_without_data_is_one_sentence(shop: None, run: Run, task: str) -> None:
+def test_a_day_without_data_is_one_sentence(shop: None, run: Job, task: str) -> None:
     result = run(task, day="2020-02-29")
     assert result.returncode == 1
     error = result.stderr.splitlines()[-1]
@@ -171,7 +159,7 @@ def test_a_day_without_data_is_one_sentence(shop: None, run: Run, task: str) -> 
 
 
 def test_a_minute_that_differs_fails_the_reconciliation_and_is_named(
-    first_run: dict[str, list[tuple[Any, ...]]], run: Run, stack: Settings
+    first_run: dict[str, list[tuple[Any, ...]]], run: Job, stack: Settings
 ) -> None:
     with closing(hbase.connect(stack)) as connection:
         put_revenue(connection, b"202611211201", Revenue(Decimal("10.09"), 1), offset=101)
@@ -185,7 +173,7 @@ def test_a_minute_that_differs_fails_the_reconciliation_and_is_named(
         "error: batch and speed layer differ by 0.01 EUR in all on 2026-11-21, in 1 of 5 minutes: "
         "2026-11-21T12:01 by 0.01 (batch 10.10, speed 10.09, late 0.00)"
     )
-    succeed(run("reconcile"))
+    ok(run("reconcile"))
     assert rows(stack)["reconciliation"] == first_run["reconciliation"]
 
 

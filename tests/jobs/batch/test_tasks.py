@@ -1,8 +1,6 @@
 """The batch tasks without servers: the text of their statements, arguments, CSV, the reconciliation's verdict."""
 
 import re
-import subprocess
-import sys
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -11,17 +9,16 @@ from typing import Any
 import click
 import pytest
 
-from clients import sql as endpoint
 from clients.engine import Engine, Impala, Spark, engine
-from contracts.errors import Mistake, NotFound, Unreachable
+from contracts.errors import Mistake, NotFound
 from contracts.events import STREAMS
 from contracts.hbase import Revenue
 from contracts.hive import MARTS, RAW
-from contracts.settings import Settings
 from jobs.batch import statements
 from jobs.batch.options import Day
 from jobs.batch.tasks import export_csv, reconcile
 from jobs.prepare import create_tables
+from tests.support.running import run
 
 DAY = date(2026, 11, 21)
 MINUTE = datetime(2026, 11, 21, 10, 5, tzinfo=UTC)
@@ -197,31 +194,12 @@ def test_reconciling_a_day_that_is_not_filled_is_refused() -> None:
         reconcile.batch_revenue(Recorder(), DAY)
 
 
-def test_a_server_that_is_not_there_is_one_sentence() -> None:
-    with (
-        pytest.raises(Unreachable, match=r"cannot reach the SQL endpoint \(spark\) at 127\.0\.0\.1:1 "),
-        endpoint.connect(Settings(sql_port=1), seconds=0),
-    ):
-        pass
-
-
 @pytest.mark.parametrize(
     "module",
-    [
-        "check_data",
-        "repair_partitions",
-        "revenue",
-        "funnel",
-        "affinity",
-        "stock",
-        "reconcile",
-        "export_csv",
-    ],
+    ["check_data", "repair_partitions", "revenue", "funnel", "affinity", "stock", "reconcile", "export_csv"],
 )
 @pytest.mark.parametrize("package", ["jobs.batch.tasks", "jobs.batch"], ids=["now", "as in 0.1.0"])
 def test_a_task_explains_itself(package: str, module: str) -> None:
-    shown = subprocess.run(
-        [sys.executable, "-m", f"{package}.{module}", "--help"], capture_output=True, text=True, check=True
-    ).stdout
+    shown = run(f"{package}.{module}", "--help").stdout
     assert shown.startswith(f"Usage: python -m {package}.{module}")
     assert "--date" in shown

@@ -2,17 +2,15 @@
 
 import io
 import json
-import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -29,12 +27,12 @@ from jobs import audit
 from jobs.streaming.commits import Commit, CommitLog, LandedFile, Writer
 from jobs.streaming.ingest import require_same_topics
 from jobs.streaming.offsets import Gap
-from local.site import ROOT
 from local.stack import Stack
 from tests.support import kafka, samples
-from tests.support.running import CRASHING, Job, job_environment, ok
+from tests.support.running import CRASHING, INGEST, SPEED, Job, kill_group, ok, start
 
-INGEST = ("jobs.streaming.ingest", "--available-now")
+SMALL_BATCHES = ("jobs.streaming.ingest", "--trigger", "0", "--max-offsets", "300")
+"""An ingest that goes on until it is killed, batch after batch."""
 
 
 def send_clicks(stack: Settings, count: int, **changes: Any) -> list[str]:
@@ -149,7 +147,7 @@ def test_random_kills_lose_and_double_nothing(stack: Settings, local_stack: Stac
     generator = random.Random(7)
     ids: list[str] = []
     for _ in range(3):
-        process = driver_of_small_batches(local_stack)
+        process = start(local_stack, *SMALL_BATCHES)
         ids += send_clicks(stack, 3000)
         until(lambda: audit.behind(audit.end_offsets(stack), audit.ingest_offsets(stack)) < 3000, seconds=90, pause=0.5)
         time.sleep(generator.uniform(0, 3))
@@ -168,7 +166,7 @@ def test_drivers_that_start_over_each_other_lose_and_double_nothing(
             if len(running) > 1:
                 kill_group(running.pop(chance.randrange(len(running))))
             with (tmp_path / f"{number}.log").open("wb") as log:
-                running.append(driver_of_small_batches(local_stack, log))
+                running.append(start(local_stack, *SMALL_BATCHES, log=log))
             ids += send_clicks(stack, 1500)
             time.sleep(chance.uniform(5, 12))
         until(
@@ -186,24 +184,6 @@ def test_drivers_that_start_over_each_other_lose_and_double_nothing(
     assert any("started after this one" in log for log in logs)
     ok(job(*INGEST))
     landed_once(stack, ids)
-
-
-def driver_of_small_batches(stack: Stack, log: int | IO[bytes] = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
-    """An ingest that goes on until it is killed, batch after batch, in a process group of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "jobs.streaming.ingest", "--trigger", "0", "--max-offsets", "300"],
-        cwd=ROOT,
-        env=job_environment(stack),
-        stdout=subprocess.DEVNULL,
-        stderr=log,
-        start_new_session=True,
-    )
-
-
-def kill_group(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait(20)
 
 
 def test_a_lost_checkpoint_lands_nothing_twice(stack: Settings, job: Job) -> None:
@@ -243,7 +223,7 @@ def test_a_topic_gets_more_partitions_under_load(stack: Settings, local_stack: S
         return audit.behind(audit.end_offsets(stack), audit.ingest_offsets(stack))
 
     before = count()
-    driver = driver_of_small_batches(local_stack)
+    driver = start(local_stack, *SMALL_BATCHES)
     try:
         ids = send_clicks(stack, 1500)
         until(left, lambda records: records < 1500, seconds=90)
@@ -258,7 +238,7 @@ def test_a_topic_gets_more_partitions_under_load(stack: Settings, local_stack: S
     assert len([place for place in audit.ingest_offsets(stack) if place.startswith(f"{CLICKS.topic}/")]) == 2 * before
     ids += send_clicks(stack, 200)
     ok(job(*INGEST))
-    ok(job("jobs.streaming.speed", "--available-now"))
+    ok(job(*SPEED))
     assert audit.behind(audit.end_offsets(stack), audit.speed_offsets(stack)) == 0
     landed_once(stack, ids)
 

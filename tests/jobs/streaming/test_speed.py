@@ -1,7 +1,6 @@
 """Speed on real servers: HBase ends with the same values whatever is replayed or dies."""
 
 import json
-import subprocess
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -16,9 +15,7 @@ from contracts.events import CLICKS, INVENTORY, PURCHASES, timestamp
 from contracts.settings import Settings
 from serving import speed
 from tests.support import kafka, samples
-from tests.support.running import CRASHING, Job, ok
-
-SPEED = ("jobs.streaming.speed", "--available-now")
+from tests.support.running import CRASHING, SPEED, Job, ok
 
 
 def minute_of(moment: datetime) -> str:
@@ -157,7 +154,7 @@ def test_a_replay_from_the_beginning_changes_nothing(stack: Settings, played: Pl
 
 
 def test_hbase_out_of_reach_is_one_sentence(job: Job) -> None:
-    result: subprocess.CompletedProcess[str] = job(*SPEED, ECOMMERCE_HBASE_THRIFT_PORT="1")
+    result = job(*SPEED, ECOMMERCE_HBASE_THRIFT_PORT="1")
     assert result.returncode == 1
     assert "error: HBase's Thrift server at 127.0.0.1:1 cannot be reached" in result.stderr
     assert "Traceback" not in result.stderr

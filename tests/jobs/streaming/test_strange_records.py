@@ -18,10 +18,8 @@ from jobs import audit
 from jobs.streaming import careful
 from jobs.streaming.commits import Counts
 from tests.support import kafka, samples
-from tests.support.running import Job, ok
+from tests.support.running import INGEST, SPEED, Job, ok
 
-INGEST = ("jobs.streaming.ingest", "--available-now")
-SPEED = ("jobs.streaming.speed", "--available-now")
 COUNT = 400
 FLOOD = 100_000
 BOMB_BYTES = 900_000_000
