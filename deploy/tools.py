@@ -4,11 +4,12 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
+import tempfile
 from pathlib import Path
 
-from contracts.errors import Failed, NotInstalled
+from contracts.errors import NotInstalled
 from local.install import cache
+from local.programs import call
 
 MODULES = Path(__file__).parent / "go"
 KUBERNETES = "v1.34.4"
@@ -68,24 +69,19 @@ def folder(name: str) -> Path:
 
 
 def _build(module: Path, flags: str, target: Path) -> None:
-    if not shutil.which("go"):
-        raise NotInstalled(f"go was not found in PATH; install Go 1.26 or later to build {module.name}")
-    draft = target.with_name(f"{target.name}.{os.getpid()}")
-    draft.mkdir(parents=True)
-    command = ["go", "build", "-trimpath", "-tags", TAGS.get(module.name, ""), "-ldflags", flags]
-    command += ["-o", f"{draft}/", "tool"]
-    environment = {**os.environ, "CGO_ENABLED": "0"}
-    done = subprocess.run(command, cwd=module, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        shutil.rmtree(draft)
-        raise Failed(f"go build of {module.name} failed: {done.stderr.strip()[-1500:]}")
-    for built, known in NAMES.items():
-        if (draft / built).exists():
-            (draft / built).rename(draft / known)
-    if module.name == "contour":
-        shutil.copy(module_folder(module, CONTOUR) / "examples/contour/01-crds.yaml", draft)
-    shutil.rmtree(target, ignore_errors=True)
-    draft.rename(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        draft = Path(folder) / target.name
+        draft.mkdir()
+        options = ["-trimpath", "-tags", TAGS.get(module.name, ""), "-ldflags", flags, "-o", f"{draft}/"]
+        _go(module, f"build {module.name}", "build", *options, "tool")
+        for built, known in NAMES.items():
+            if (draft / built).exists():
+                (draft / built).rename(draft / known)
+        if module.name == "contour":
+            shutil.copy(module_folder(module, CONTOUR) / "examples/contour/01-crds.yaml", draft)
+        shutil.rmtree(target, ignore_errors=True)
+        draft.rename(target)
 
 
 def module_folder(module: Path, path: str) -> Path:
@@ -93,9 +89,11 @@ def module_folder(module: Path, path: str) -> Path:
 
     Raises :class:`PlatformError` where Go is missing or the module cannot be had.
     """
+    return Path(json.loads(_go(module, f"fetch {path}", "mod", "download", "-json", path))["Dir"])
+
+
+def _go(module: Path, purpose: str, *arguments: str) -> str:
     if not shutil.which("go"):
-        raise NotInstalled(f"go was not found in PATH; install Go 1.26 or later to fetch {path}")
-    done = subprocess.run(["go", "mod", "download", "-json", path], cwd=module, capture_output=True, text=True)
-    if done.returncode:
-        raise Failed(f"go mod download {path} failed: {done.stderr.strip() or done.stdout.strip()}")
-    return Path(json.loads(done.stdout)["Dir"])
+        raise NotInstalled(f"go was not found in PATH; install Go 1.26 or later to {purpose}")
+    environment = {**os.environ, "CGO_ENABLED": "0"}
+    return call(["go", *arguments], f"asking Go to {purpose}", cwd=module, env=environment)

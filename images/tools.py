@@ -15,6 +15,7 @@ from typing import Protocol
 from contracts.errors import Failed, NotInstalled
 from images.layout import Layout
 from local.install import cache as cache_folder
+from local.programs import call
 
 ROOT = Path(__file__).resolve().parents[1]
 DEBIAN = "docker.io/library/debian:bookworm-slim"
@@ -87,8 +88,8 @@ class Buildah:
 
     def push(self, image: str, target: str) -> None:
         pull = [*self._command, "pull", "--quiet", f"oci:{self.layout.folder}:{layout_ref(image)}"]
-        local = subprocess.run(pull, capture_output=True, text=True, check=True)
-        _run([*self._command, "push", local.stdout.split()[-1], f"docker://{target}"])
+        local = call(pull, f"taking {image} from the layout")
+        _run([*self._command, "push", local.split()[-1], f"docker://{target}"])
 
     def root_image(self) -> str:
         name = "localhost/ecommerce-lambda/root:bookworm"
@@ -103,8 +104,7 @@ class Buildah:
             for spare in SPARE:
                 for path in (Path(folder) / spare).iterdir():
                     shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-            container = subprocess.run([*self._command, "from", "scratch"], capture_output=True, text=True, check=True)
-            working = container.stdout.strip()
+            working = call([*self._command, "from", "scratch"], "buildah from scratch").strip()
             _run([*self._command, "add", "--quiet", working, f"{folder}/", "/"])
             _run([*self._command, "commit", "--quiet", "--rm", working, name])
         return name
@@ -132,7 +132,7 @@ class Docker:
 
     def size(self, image: str) -> int:
         command = ["docker", "image", "inspect", "--format", "{{.Size}}", image]
-        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        return int(call(command, f"asking for the size of {image}"))
 
     def push(self, image: str, target: str) -> None:
         _run(["docker", "tag", image, target])

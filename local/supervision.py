@@ -3,7 +3,6 @@
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
 import xmlrpc.client
@@ -17,6 +16,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from clients import retry
 from contracts.errors import Failed
+from local.programs import call
 from local.site import Site, write_private
 
 KEPT_VARIABLES = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "TMPDIR", "USER", "XDG_CACHE_HOME", "JAVA_HOME")
@@ -75,9 +75,7 @@ class Supervisor:
         write_private(self._configuration, self._render(programs, socket))
         environment = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
         command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._configuration)]
-        result = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=self._site.directory)
-        if result.returncode:
-            raise Failed(f"supervisord did not start: {(result.stderr or result.stdout).strip()}")
+        call(command, "starting supervisord", env=environment, cwd=self._site.directory)
         retry.until(self.running, seconds=10, pause=0.05, what="an answer of supervisord")
 
     def launch(self, name: str) -> None:

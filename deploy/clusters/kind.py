@@ -1,18 +1,17 @@
 """kind: a cluster in containers, where Docker can pull kind's node image."""
 
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kubernetes import config, utils
 
-from contracts.errors import Failed
 from deploy.clusters import reservation
 from deploy.clusters.provider import Access
 from deploy.tools import CONTOUR, MODULES, module_folder, tool
 from images.builder import image_name
 from local.install import cache
+from local.programs import call
 from local.progress import Report
 
 CLUSTER = "ecommerce-lambda"
@@ -75,7 +74,4 @@ class Kind:
         self._run("delete", "cluster", "--name", CLUSTER)
 
     def _run(self, *arguments: str, given: str | None = None) -> str:
-        done = subprocess.run([str(tool("kind")), *arguments], input=given, capture_output=True, text=True)
-        if done.returncode:
-            raise Failed(f"kind {' '.join(arguments[:2])} failed: {done.stderr.strip()}")
-        return done.stdout
+        return call([str(tool("kind")), *arguments], f"kind {' '.join(arguments[:2])}", input=given)

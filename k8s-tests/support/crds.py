@@ -5,17 +5,17 @@ Strimzi's are written by the generator that its own build uses (Maven: ``io.stri
 """
 
 import os
-import re
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from contracts.errors import Failed, NotInstalled
+from contracts.errors import NotInstalled
 from deploy.tools import module_folder
+from local.install import java_version
+from local.programs import call
 
 HERE = Path(__file__).parent
 STRIMZI_JAVA = 21
@@ -34,10 +34,12 @@ def strimzi() -> list[dict[str, Any]]:
     java = _java()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _run("mvn", "-B", "-q", "-f", str(HERE / "pom.xml"), "generate-resources", f"-Doutput={folder}")
+        fetch = ["mvn", "-B", "-q", "-f", str(HERE / "pom.xml"), "generate-resources", f"-Doutput={folder}"]
+        call(fetch, "fetching Strimzi's CRD generator")
         files = {kind: folder / f"{kind}.yaml" for kind in STRIMZI}
         classes = [f"io.strimzi.api.kafka.model.{kind}={file}" for kind, file in files.items()]
-        _run(java, "-cp", f"{folder}/lib/*", "io.strimzi.crdgenerator.CrdGenerator", "--yaml", *classes)
+        generator = [java, "-cp", f"{folder}/lib/*", "io.strimzi.crdgenerator.CrdGenerator"]
+        call([*generator, "--yaml", *classes], "Strimzi's CRD generator")
         return [yaml.load(file.read_text(), yaml.CSafeLoader) for file in files.values()]
 
 
@@ -64,15 +66,6 @@ def _java() -> str:
     """A Java new enough for Strimzi's generator: of ``JAVA_HOME``, ``PATH``, or what is installed beside them."""
     found = [Path(os.environ.get("JAVA_HOME", "/nowhere")) / "bin" / "java", Path(shutil.which("java") or "/nowhere")]
     for java in [*found, *sorted(Path("/usr/lib/jvm").glob("*/bin/java"))]:
-        if java.exists():
-            answer = subprocess.run([str(java), "-version"], capture_output=True, text=True).stderr
-            version = re.search(r'version "(\d+)', answer)
-            if version and int(version[1]) >= STRIMZI_JAVA:
-                return str(java)
+        if java.exists() and java_version(str(java)) >= STRIMZI_JAVA:
+            return str(java)
     raise NotInstalled(f"Strimzi's CRD generator needs Java {STRIMZI_JAVA} or later, which was not found; install one")
-
-
-def _run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise Failed(f"{command[0]} failed: {(done.stderr.strip() or done.stdout.strip())[-800:]}")

@@ -15,16 +15,14 @@ from contracts.errors import Failed, PlatformError
 from deploy.clusters.node.files import HELPER_IMAGE, PAUSE_IMAGE, POLICIES_IMAGE
 from deploy.tools import tool
 from images.layout import Layout
+from local.programs import call
 
 CTR_NAMESPACE = "k8s.io"
 
 
 def ctr(state: Path, *arguments: str) -> str:
     """Runs ``ctr`` on this node's containerd. Raises :class:`PlatformError` when it fails."""
-    done = subprocess.run(_command(state, *arguments), capture_output=True, text=True)
-    if done.returncode:
-        raise Failed(f"ctr {' '.join(arguments[:2])} failed: {done.stderr.strip()[-500:]}")
-    return done.stdout
+    return call(_command(state, *arguments), f"ctr {' '.join(arguments[:2])}")
 
 
 def _command(state: Path, *arguments: str) -> list[str]:
@@ -36,11 +34,12 @@ def import_own(state: Path) -> None:
 
     What holds a pod's namespaces, a shell with mkdir, and what enforces NetworkPolicies.
     """
-    pause = {"pause": (Path("/usr/bin/catatonit"), ["/pause", "-P"])}
-    helper = {"bin/busybox": (Path("/bin/busybox"), ["/bin/busybox"])}
-    policies = {"policies": (tool("kube-network-policies"), ["/policies"])}
-    for image, content in ((PAUSE_IMAGE, pause), (HELPER_IMAGE, helper), (POLICIES_IMAGE, policies)):
-        ctr(state, "images", "import", str(_archive(state, image, content)))
+    for image, program, *entrypoint in (
+        (PAUSE_IMAGE, Path("/usr/bin/catatonit"), "/pause", "-P"),
+        (HELPER_IMAGE, Path("/bin/busybox"), "/bin/busybox"),
+        (POLICIES_IMAGE, tool("kube-network-policies"), "/policies"),
+    ):
+        ctr(state, "images", "import", str(_archive(state, image, program, entrypoint)))
 
 
 def images(state: Path) -> dict[str, str]:
@@ -62,25 +61,22 @@ def import_layout(state: Path, layout: Layout, ref: str, name: str) -> None:
         raise Failed(f"containerd did not take the image {name}: {error.strip()[-500:]}")
 
 
-def _archive(state: Path, image: str, content: dict[str, tuple[Path, list[str]]]) -> Path:
-    """A docker archive of an image with one file and its links.
+def _archive(state: Path, image: str, program: Path, entrypoint: list[str]) -> Path:
+    """A docker archive of an image with one program and its links.
 
     Source of the layout: https://github.com/moby/docker-image-spec/blob/main/spec.md
     """
     layer = io.BytesIO()
     with tarfile.open(fileobj=layer, mode="w") as tar:
-        for name, (source, _) in content.items():
-            info = tar.gettarinfo(str(source.resolve()), name)
-            info.mode, info.uid, info.gid = 0o755, 0, 0
-            with source.open("rb") as file:
-                tar.addfile(info, file)
-            if name == "bin/busybox":
-                for applet in ("sh", "mkdir", "rm", "chmod"):
-                    link = tarfile.TarInfo(f"bin/{applet}")
-                    link.type, link.linkname = tarfile.SYMTYPE, "busybox"
-                    tar.addfile(link)
+        info = tar.gettarinfo(str(program.resolve()), entrypoint[0].lstrip("/"))
+        info.mode, info.uid, info.gid = 0o755, 0, 0
+        with program.open("rb") as file:
+            tar.addfile(info, file)
+        for applet in ("sh", "mkdir", "rm", "chmod") if image == HELPER_IMAGE else ():
+            link = tarfile.TarInfo(f"bin/{applet}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            tar.addfile(link)
     data = layer.getvalue()
-    entrypoint = next(iter(content.values()))[1]
     configuration = {
         "architecture": "amd64",
         "os": "linux",

@@ -3,11 +3,11 @@
 Pods reach each other and the node; they cannot reach anything outside, which also proves that nothing is pulled.
 """
 
-import subprocess
 from contextlib import suppress
 from pathlib import Path
 
-from contracts.errors import Failed, PlatformError
+from contracts.errors import PlatformError
+from local.programs import call
 
 NAMESPACE = "ecommerce-node"
 DEVICE = "node0"
@@ -67,6 +67,4 @@ def _ip(*arguments: str) -> None:
 
 
 def _run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise Failed(f"{' '.join(command)} failed: {done.stderr.strip()}")
+    call(command, " ".join(command))

