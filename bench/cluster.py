@@ -1,7 +1,6 @@
 """What the benchmarks on a cluster share: the cluster that ``make up`` takes, and a namespace that is theirs."""
 
 import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from contracts.errors import Mistake
 from deploy import pods
 from deploy.clusters.choice import choose
 from deploy.clusters.provider import Access, Provider
-from deploy.install import VALUES, install
+from deploy.install import VALUES, install, remove_namespace
 from deploy.workloads import Release
 from images.builder import IMAGES, build, image_name
 
@@ -49,12 +48,8 @@ class Target:
         return pods.run(self.release, image_name(image, self.registry or "docker.io"), command, seconds)
 
     def remove(self) -> None:
-        """Removes the benchmark's namespace and waits until it is gone."""
-        core = self.release.core
-        while NAMESPACE in [item.metadata.name for item in core.list_namespace().items]:
-            if core.read_namespace(NAMESPACE).status.phase == "Active":
-                core.delete_namespace(NAMESPACE)
-            time.sleep(1)
+        """Removes the benchmark's namespace."""
+        remove_namespace(self.release.api, NAMESPACE)
 
 
 @contextmanager

@@ -14,11 +14,11 @@ from contracts.command import run
 from contracts.errors import Mistake, PlatformError
 from deploy import operators as public_operators
 from deploy import pods, readmes, schemas
-from deploy.clusters.choice import choose
+from deploy.clusters.choice import choose, running
 from deploy.clusters.provider import Access, Provider
 from deploy.dev import Change, changes, digests, restart, summary
 from deploy.helm import Helm, build_dependencies
-from deploy.install import VALUES, install, make_namespace
+from deploy.install import VALUES, install, make_namespace, remove_namespace
 from deploy.workloads import Release
 from images.__main__ import build_with_progress, show
 from images.builder import IMAGES, push
@@ -29,12 +29,17 @@ READY_SECONDS = 900.0
 
 def name_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--release`` and ``--namespace``."""
-    for option in (
-        click.option("--namespace", "-n", default="ecommerce", show_default=True, envvar="NAMESPACE"),
-        click.option("--release", default="lambda", show_default=True, envvar="RELEASE"),
-    ):
-        command = option(command)
-    return command
+    namespace = click.option("--namespace", "-n", default="ecommerce", show_default=True, envvar="NAMESPACE")
+    release = click.option("--release", default="lambda", show_default=True, envvar="RELEASE")
+    return release(namespace(command))
+
+
+def what_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--values`` and ``--registry``."""
+    file = click.Path(exists=True, path_type=Path)
+    values = click.option("--values", "-f", multiple=True, type=file, help="Instead of the small ones.")
+    where = "Push the images there; needed for a cluster that already exists."
+    return values(click.option("--registry", envvar="REGISTRY", help=where)(command))
 
 
 @click.group()
@@ -43,10 +48,7 @@ def main() -> None:
 
 
 @main.command()
-@click.option(
-    "--values", "-f", multiple=True, type=click.Path(exists=True, path_type=Path), help="Instead of the small ones."
-)
-@click.option("--registry", envvar="REGISTRY", help="Push the images there; needed for a cluster that already exists.")
+@what_options
 @name_options
 def up(values: tuple[Path, ...], registry: str | None, release: str, namespace: str) -> None:
     """Cluster, images, charts: everything up to a working platform, with its addresses."""
@@ -66,14 +68,11 @@ def up(values: tuple[Path, ...], registry: str | None, release: str, namespace: 
     click.echo("Asking it from inside (helm test)", err=True)
     answer = Helm(access.kubeconfig).call("test", release, "--namespace", namespace, timeout=READY_SECONDS)
     click.echo(answer.partition("NOTES:")[0], err=True)
-    show_addresses(provider, installed)
+    show_addresses(access, installed)
 
 
 @main.command()
-@click.option(
-    "--values", "-f", multiple=True, type=click.Path(exists=True, path_type=Path), help="Instead of the small ones."
-)
-@click.option("--registry", envvar="REGISTRY", help="Push the images there; needed for a cluster that already exists.")
+@what_options
 @name_options
 @click.pass_context
 def dev(context: click.Context, values: tuple[Path, ...], registry: str | None, release: str, namespace: str) -> None:
@@ -118,7 +117,7 @@ def dev(context: click.Context, values: tuple[Path, ...], registry: str | None, 
 @name_options
 def operators(release: str, namespace: str) -> None:
     """Install the operators of Strimzi and Spark for the namespace, from their public charts."""
-    access = reached(choose())
+    access = running(choose())
     make_namespace(Release.at(access.kubeconfig, release, namespace))
     for operator in public_operators.OPERATORS:
         click.echo(f"Installing {operator.chart} {operator.version}", err=True)
@@ -136,7 +135,7 @@ def down(keep_cluster: bool, release: str, namespace: str) -> None:
         helm = Helm(access.kubeconfig)
         if release in helm.releases(namespace):
             helm.call("uninstall", release, "--namespace", namespace)
-        client.CoreV1Api(Release.at(access.kubeconfig, release, namespace).api).delete_namespace(namespace)
+        remove_namespace(Release.at(access.kubeconfig, release, namespace).api, namespace)
     if not keep_cluster:
         provider.down()
 
@@ -145,11 +144,11 @@ def down(keep_cluster: bool, release: str, namespace: str) -> None:
 @name_options
 def status(release: str, namespace: str) -> None:
     """What runs and what is not ready; the addresses."""
-    provider = choose()
-    installed = Release.at(reached(provider).kubeconfig, release, namespace)
+    access = running(choose())
+    installed = Release.at(access.kubeconfig, release, namespace)
     for workload in installed.workloads():
         click.echo(f"{workload.name:<40}{'ready' if workload.ready else workload.detail or 'starting'}")
-    show_addresses(provider, installed)
+    show_addresses(access, installed)
 
 
 @main.command("run")
@@ -164,7 +163,7 @@ def status(release: str, namespace: str) -> None:
 @name_options
 def run_by_hand(kafka_client: str, command: tuple[str, ...], release: str, namespace: str) -> None:
     """Run a COMMAND of the tasks image in a pod of its own: `run -- python -m jobs.audit`."""
-    kubeconfig = reached(choose()).kubeconfig
+    kubeconfig = running(choose()).kubeconfig
     hooks = Helm(kubeconfig).call("get", "hooks", release, "--namespace", namespace)
     installed = Release.at(kubeconfig, release, namespace)
     pods.run_by_hand(installed, hooks, command, kafka_client, lambda text: click.echo(text, nl=False))
@@ -190,22 +189,13 @@ def write_readmes() -> None:
         file.write_text(text)
 
 
-def reached(provider: Provider) -> Access:
-    """How to reach the cluster. Raises :class:`Mistake` where none is up."""
-    if not (access := provider.access()):
-        raise Mistake(f"no cluster is up ({provider.describe()}); start it with `make up`")
-    return access
-
-
 def load(provider: Provider, names: tuple[str, ...]) -> None:
     with Progress("Loading the images", list(names)) as progress:
         provider.load(names, progress.update)
 
 
-def show_addresses(provider: Provider, release: Release) -> None:
+def show_addresses(access: Access, release: Release) -> None:
     """The addresses of what has pages, and how to reach the rest."""
-    access = provider.access()
-    assert access
     for ingress in client.NetworkingV1Api(release.api).list_namespaced_ingress(release.namespace).items:
         for rule in ingress.spec.rules:
             click.echo(f"{ingress.metadata.name:<30}{access.url(rule.host)}")

@@ -36,9 +36,7 @@ class Helm:
             raise Failed(f"helm {' '.join(arguments[:3])} failed: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout
 
-    def install(
-        self, release: str, namespace: str, files: Sequence[Path] = (), values: Mapping[str, Any] | None = None
-    ) -> None:
+    def install(self, release: str, namespace: str, files: Sequence[Path], values: Mapping[str, Any]) -> None:
         """Installs the umbrella chart or upgrades it, without waiting for its pods."""
         self.call("upgrade", "--install", release, str(UMBRELLA), "--namespace", namespace, *arguments(files, values))
 
@@ -46,12 +44,10 @@ class Helm:
         return [item["name"] for item in json.loads(self.call("list", "--namespace", namespace, "--output", "json"))]
 
 
-def arguments(files: Sequence[Path] = (), values: Mapping[str, Any] | None = None) -> list[str]:
+def arguments(files: Sequence[Path], values: Mapping[str, Any]) -> list[str]:
     """``--values`` and ``--set-json`` flags."""
     flags = [flag for file in files for flag in ("--values", str(file))]
-    return flags + [
-        flag for name, value in (values or {}).items() for flag in ("--set-json", f"{name}={json.dumps(value)}")
-    ]
+    return flags + [flag for name, value in values.items() for flag in ("--set-json", f"{name}={json.dumps(value)}")]
 
 
 def build_dependencies() -> None:

@@ -1,5 +1,6 @@
 """Installing the platform on a cluster, without waiting for it."""
 
+import time
 from pathlib import Path
 from typing import Final
 
@@ -36,3 +37,12 @@ def make_namespace(release: Release) -> None:
     if release.namespace not in names:
         metadata = client.V1ObjectMeta(name=release.namespace, labels=POD_SECURITY)
         release.core.create_namespace(client.V1Namespace(metadata=metadata))
+
+
+def remove_namespace(api: client.ApiClient, name: str) -> None:
+    """Removes a namespace with all that is in it, where it is there, and waits until it is gone."""
+    core = client.CoreV1Api(api)
+    while phase := {item.metadata.name: item.status.phase for item in core.list_namespace().items}.get(name):
+        if phase == "Active":
+            core.delete_namespace(name)
+        time.sleep(1)

@@ -45,7 +45,7 @@ def install(helm: Helm, operator: Operator, namespace: str) -> None:
 
     Raises :class:`PlatformError` where the chart cannot be had, or the operator does not come up.
     """
-    flags = arguments(values={operator.watched: [namespace]})
+    flags = arguments((), {operator.watched: [namespace]})
     done = helm.run(
         "upgrade", "--install", operator.name, operator.chart, *operator.source, "--version", operator.version,
         "--namespace", operator.name, "--create-namespace", "--wait", *flags, timeout=SECONDS,

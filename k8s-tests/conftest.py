@@ -8,7 +8,6 @@ Go for Helm and the node, a browser, a Java new enough for Strimzi's kinds.
 """
 
 import os
-import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,9 +19,9 @@ from contracts.errors import NotInstalled, PlatformError
 from deploy.clusters.choice import choose
 from deploy.clusters.reservation import reserved
 from deploy.helm import build_dependencies
-from deploy.install import VALUES, install
+from deploy.install import remove_namespace
 from images.builder import IMAGES, build
-from support.platform import HERE, NAME, NAMESPACE, RATE, REGISTRY, Cluster, Platform, delete_namespace, silent
+from support.platform import HERE, NAMESPACE, RATE, REGISTRY, Cluster, Platform, installed, silent
 from support.shop import Shop
 
 RESERVATION = pytest.StashKey[ExitStack]()
@@ -118,13 +117,10 @@ def images(cluster: Cluster) -> None:
 @pytest.fixture(scope="session")
 def platform(cluster: Cluster, images: None, charts: Path) -> Iterator[Platform]:
     """The platform, installed from nothing in a namespace of its own, all workloads ready."""
-    delete_namespace(cluster.api)
-    began = time.monotonic()
-    release = install(cluster.access.kubeconfig, NAME, NAMESPACE, VALUES, REGISTRY, **{"generator.rate": RATE})
-    release.wait(f"Installing {NAME} in namespace {NAMESPACE}", 900)
-    yield Platform(cluster, release, began)
+    remove_namespace(cluster.api, NAMESPACE)
+    yield installed(cluster, NAMESPACE, {"generator.rate": RATE})
     if not os.environ.get("KEEP"):
-        delete_namespace(cluster.api)
+        remove_namespace(cluster.api, NAMESPACE)
 
 
 @pytest.fixture(scope="session")

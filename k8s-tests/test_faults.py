@@ -21,9 +21,9 @@ from rich.table import Table
 
 from clients.retry import until
 from deploy.helm import UMBRELLA
-from deploy.install import VALUES, install
+from deploy.install import VALUES, remove_namespace
 from support.airflow import Airflow
-from support.platform import HERE, NAME, REGISTRY, Cluster, Platform, delete_namespace, exact, kill_java, make_room
+from support.platform import HERE, Cluster, Platform, exact, installed, kill_java, make_room
 from support.shop import Shop
 
 pytestmark = pytest.mark.faults
@@ -93,12 +93,9 @@ PODS: dict[str, Callable[[Platform], str]] = {
 def highly_available(cluster: Cluster, images: None, charts: Path) -> Iterator[Platform]:
     """The platform with more than one of what must not be lost, in a namespace of its own."""
     make_room(cluster.api, NAMESPACE)
-    began = time.monotonic()
     files = (*VALUES, UMBRELLA / "ci" / "values-ha.yaml")
-    release = install(cluster.access.kubeconfig, NAME, NAMESPACE, files, REGISTRY, **{"generator.rate": RATE})
-    release.wait(f"Installing {NAME} in namespace {NAMESPACE}", 1200)
-    yield Platform(cluster, release, began)
-    delete_namespace(cluster.api, NAMESPACE)
+    yield installed(cluster, NAMESPACE, {"generator.rate": RATE}, files, 1200)
+    remove_namespace(cluster.api, NAMESPACE)
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ import pytest
 from kubernetes import client
 
 from clients.retry import until
-from deploy.install import VALUES, install
-from support.platform import NAME, REGISTRY, Cluster, Platform, delete_namespace, exact, make_room
+from deploy.install import remove_namespace
+from support.platform import Cluster, Platform, exact, installed, make_room
 from support.prometheus import prometheus
 from support.shop import Shop
 
@@ -49,7 +49,7 @@ def small_disk(cluster: Cluster) -> Iterator[Path]:
     try:
         yield FOLDER
     finally:
-        delete_namespace(cluster.api, NAMESPACE)
+        remove_namespace(cluster.api, NAMESPACE)
         core.delete_persistent_volume(CLASS)
         subprocess.run(["umount", "--lazy", str(FOLDER)], check=True)
         FOLDER.rmdir()
@@ -60,9 +60,7 @@ def platform_on_it(cluster: Cluster, images: None, charts: Path, small_disk: Pat
     """The data path alone, HDFS's blocks on the small disk."""
     make_room(cluster.api, NAMESPACE)
     values = {**WITHOUT, "hdfs.datanode.persistence.storageClass": CLASS, "generator.rate": 50}
-    release = install(cluster.access.kubeconfig, NAME, NAMESPACE, VALUES, REGISTRY, **values)
-    release.wait(f"Installing {NAME} in namespace {NAMESPACE}", 900)
-    return Platform(cluster, release, time.monotonic())
+    return installed(cluster, NAMESPACE, values)
 
 
 def fill(disk: Path) -> Path:

@@ -20,9 +20,9 @@ from clients.retry import until
 from contracts.topics import ALERTS, TOPICS
 from deploy.dev import Change, restart
 from deploy.helm import UMBRELLA, Helm
-from deploy.install import install
+from deploy.install import install, remove_namespace
 from images.tools import ROOT
-from support.platform import HERE, NAME, REGISTRY, Cluster, Platform, delete_namespace, kill_java, speed_revenue
+from support.platform import HERE, NAME, REGISTRY, Cluster, Platform, installed, kill_java, speed_revenue
 from support.shop import Shop, landed, produced
 
 NAMESPACE = "ecommerce-operators"
@@ -49,13 +49,10 @@ def operated(cluster: Cluster, images: None, charts: Path, values: dict[str, Any
     }
     if missing := CRDS - known:
         pytest.skip(f"this cluster has no {' and no '.join(sorted(missing))}: install both operators for these tests")
-    delete_namespace(cluster.api, NAMESPACE)
-    began = time.monotonic()
-    release = install(cluster.access.kubeconfig, NAME, NAMESPACE, FILES, REGISTRY, **values)
-    release.wait(f"Installing {NAME} in namespace {NAMESPACE}", GIVE_UP_SECONDS)
-    yield Platform(cluster, release, began)
+    remove_namespace(cluster.api, NAMESPACE)
+    yield installed(cluster, NAMESPACE, values, FILES)
     if not os.environ.get("KEEP"):
-        delete_namespace(cluster.api, NAMESPACE)
+        remove_namespace(cluster.api, NAMESPACE)
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,7 @@
 import click
 
 from contracts.command import run
-from contracts.errors import Mistake
-from deploy.clusters.choice import choose
+from deploy.clusters.choice import choose, running
 from local.progress import Progress
 
 
@@ -34,9 +33,7 @@ def status() -> None:
     """Which cluster it is, and how to reach it. Exit code 1 while it does not run."""
     provider = choose()
     click.echo(provider.describe())
-    access = provider.access()
-    if not access:
-        raise Mistake(f"the {provider.name} cluster is not up; start it with `make up`")
+    access = running(provider)
     click.echo(f"export KUBECONFIG={access.kubeconfig}\ningress: {access.ingress or 'not known'}")
 
 

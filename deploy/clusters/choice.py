@@ -7,7 +7,7 @@ from contracts.errors import Mistake
 from deploy.clusters.existing import Existing
 from deploy.clusters.kind import Kind
 from deploy.clusters.node.provider import Node
-from deploy.clusters.provider import Provider
+from deploy.clusters.provider import Access, Provider
 from images.tools import docker_serves
 
 
@@ -25,3 +25,10 @@ def choose() -> Provider:
     if os.geteuid() or os.uname().sysname != "Linux":
         raise Mistake("no cluster: set KUBECONFIG, or start Docker for kind; a node of packages needs root on Linux")
     return node
+
+
+def running(provider: Provider) -> Access:
+    """How to reach a cluster. Raises :class:`Mistake` while it does not run."""
+    if access := provider.access():
+        return access
+    raise Mistake(f"no cluster is up ({provider.describe()}); start it with `make up`")

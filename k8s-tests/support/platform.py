@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -13,6 +14,7 @@ from kubernetes.stream import stream
 
 from deploy import pods
 from deploy.clusters.provider import Access, Provider
+from deploy.install import VALUES, install, remove_namespace
 from deploy.workloads import Release
 from images.builder import image_name
 from support import inside
@@ -90,13 +92,18 @@ def exact(platform: Platform, shop: Shop) -> None:
     assert speed_revenue(found) == Decimal(ledger["revenue"])
 
 
-def delete_namespace(api: client.ApiClient, name: str = NAMESPACE) -> None:
-    """Removes a namespace and waits until it is gone."""
-    core = client.CoreV1Api(api)
-    while name in [item.metadata.name for item in core.list_namespace().items]:
-        if core.read_namespace(name).status.phase == "Active":
-            core.delete_namespace(name)
-        time.sleep(1)
+def installed(
+    cluster: Cluster,
+    namespace: str,
+    values: Mapping[str, object],
+    files: tuple[Path, ...] = VALUES,
+    seconds: float = 900,
+) -> Platform:
+    """The platform, installed from nothing in a namespace, all workloads ready within ``seconds``."""
+    began = time.monotonic()
+    release = install(cluster.access.kubeconfig, NAME, namespace, files, REGISTRY, **values)
+    release.wait(f"Installing {NAME} in namespace {namespace}", seconds)
+    return Platform(cluster, release, began)
 
 
 def kill_java(release: Release, pod: str) -> None:
@@ -114,7 +121,7 @@ def kill_java(release: Release, pod: str) -> None:
 def make_room(api: client.ApiClient, namespace: str) -> None:
     """Removes a platform of before in this namespace, and the tests' common one: two are too much for two cores."""
     for name in (NAMESPACE, namespace):
-        delete_namespace(api, name)
+        remove_namespace(api, name)
 
 
 def speed_revenue(found: dict[str, Any]) -> Decimal:
