@@ -18,7 +18,7 @@ import confluent_kafka
 import kafka.errors
 from confluent_kafka import KafkaException, Producer, TopicCollection
 from confluent_kafka import TopicPartition as Place
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, OffsetSpec, TopicMetadata  # type: ignore[attr-defined]
 from kafka import KafkaAdminClient, KafkaConsumer
 
 from contracts.errors import Mistake, NotFound, PlatformError, Refused, Unreachable
@@ -174,9 +174,7 @@ def topic_ids(settings: Settings, topics: list[str]) -> dict[str, str]:
     Raises :class:`Unreachable`, :class:`Refused`, or :class:`NotFound` where a topic is missing.
     """
     with typed(settings):
-        client = AdminClient(
-            {**confluent(settings), "log_level": 0, "error_cb": _refuse}  # type: ignore[dict-item]
-        )
+        client = _asking(settings)
         known = _topics(client)
         if missing := [topic for topic in topics if topic not in known]:
             raise NotFound(f"Kafka at {settings.kafka_bootstrap} has no topic {', '.join(missing)}; create it first")
@@ -191,11 +189,11 @@ Ranges = dict[str, tuple[int, int]]
 
 
 def ranges(settings: Settings, topics: list[str]) -> Ranges:
-    """What Kafka holds of each partition of these topics now. Raises as :func:`typed`."""
+    """What Kafka holds of each partition of these topics now, of those that there are. Raises as :func:`typed`."""
     with typed(settings):
-        client = AdminClient({**confluent(settings), "log_level": 0})
-        known = client.list_topics(timeout=SECONDS).topics
-        places = [(topic, number) for topic in topics for number in known[topic].partitions]
+        client = _asking(settings)
+        known = _topics(client)
+        places = [(topic, number) for topic in topics if topic in known for number in known[topic].partitions]
         bounds = [
             {
                 f"{place.topic}/{place.partition}": future.result().offset
@@ -286,12 +284,16 @@ def send_all(settings: Settings, topic: str, records: Iterable[Record], **option
     sender.close()
 
 
-def _topics(client: AdminClient) -> set[str]:
-    """The topics' names, asked for in short turns: a refusal is told between them, and by no call itself."""
+def _asking(settings: Settings) -> AdminClient:
+    return AdminClient({**confluent(settings), "log_level": 0, "error_cb": _refuse})  # type: ignore[dict-item]
+
+
+def _topics(client: AdminClient) -> dict[str, TopicMetadata]:
+    """The topics by name, asked for in short turns: a refusal is told between them, and by no call itself."""
     deadline = time.monotonic() + SECONDS
     while True:
         try:
-            return set(client.list_topics(timeout=TURN_SECONDS).topics)
+            return client.list_topics(timeout=TURN_SECONDS).topics
         except KafkaException:
             client.poll(0)
             if time.monotonic() > deadline:

@@ -1,11 +1,10 @@
-"""Counts what the platform holds, with readers that are not Spark: pyarrow over WebHDFS, kafka-python, happybase.
+"""Counts what the platform holds, with readers that are not Spark: pyarrow over WebHDFS, Kafka's clients, happybase.
 
 ``python -m jobs.audit`` prints it as JSON: the figures that a ledger of what was sent can be held against.
 """
 
 import io
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -16,7 +15,6 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from kafka import TopicPartition
 
 from clients import hbase, kafka, retry
 from clients import hdfs as files
@@ -69,35 +67,16 @@ def committed(settings: Settings) -> Commit:
     return CommitLog(files.client(settings), paths.INGEST).newest()
 
 
-def keys(settings: Settings, topic: str) -> list[str]:
-    """The keys of all records of a topic, in offset order, those sent twice as often as they are there."""
-    return [record.key.decode() for record in _records(settings, topic)]
-
-
 def dead_letters(settings: Settings) -> dict[str, int]:
     """Rejected records by source topic; one that a replay sent again counts once."""
-    return dict(Counter(key.split("/")[0] for key in set(keys(settings, topics.DEAD_LETTERS))))
-
-
-def _records(settings: Settings, topic: str) -> Iterator[Any]:
-    with kafka.consumer(settings, auto_offset_reset="earliest", enable_auto_commit=False) as consumer:
-        places = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
-        consumer.assign(places)
-        ends = consumer.end_offsets(places)
-        while any(consumer.position(place) < ends[place] for place in places):
-            for records in consumer.poll(timeout_ms=1000).values():
-                yield from records
+    places = kafka.ranges(settings, [topics.DEAD_LETTERS])
+    keys = {record.key.decode() for record in kafka.read(settings, dict.fromkeys(places, 0))}
+    return dict(Counter(key.split("/")[0] for key in keys))
 
 
 def end_offsets(settings: Settings) -> dict[str, int]:
     """The end offset of each partition of the three streams, keyed ``topic/partition``."""
-    with kafka.consumer(settings) as consumer:
-        places = [
-            TopicPartition(stream.topic, number)
-            for stream in STREAMS
-            for number in consumer.partitions_for_topic(stream.topic) or ()
-        ]
-        return {f"{place.topic}/{place.partition}": end for place, end in consumer.end_offsets(places).items()}
+    return {place: end for place, (_, end) in kafka.ranges(settings, [stream.topic for stream in STREAMS]).items()}
 
 
 def speed_offsets(settings: Settings) -> dict[str, int]:

@@ -126,6 +126,7 @@ def send(settings: Settings) -> None:
 CALLS: dict[str, Callable[[Settings], object]] = {
     "answers": kafka.answers,
     "topic_ids": lambda settings: kafka.topic_ids(settings, [CLICKS.topic]),
+    "ranges": lambda settings: kafka.ranges(settings, [CLICKS.topic]),
     "send_all": send,
     "admin": prepare.missing_topics,
     "consumer": list_topics,
