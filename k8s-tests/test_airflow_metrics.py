@@ -10,19 +10,16 @@ from pathlib import Path
 from deploy.install import VALUES
 from local import airflow
 from support.prometheus import serving
-from support.rendering import render
+from support.rendering import of, render
 
 PARSED = "airflow_dag_processing_processes"
 
 
 def told(endpoint: str) -> dict[str, str]:
     """What the scheduler's container is told about metrics."""
-    (scheduler,) = [
-        item["spec"]["template"]["spec"]["containers"][0]
-        for item in render(VALUES, **{"airflow.metrics.otlpEndpoint": endpoint})
-        if item["metadata"]["name"] == "lambda-airflow-scheduler" and item["kind"] == "StatefulSet"
-    ]
-    found = {item["name"]: item.get("value", "") for item in scheduler["env"]}
+    servers = of(render(VALUES, **{"airflow.metrics.otlpEndpoint": endpoint}), "StatefulSet")
+    (container,) = servers["lambda-airflow-scheduler"]["spec"]["template"]["spec"]["containers"]
+    found = {item["name"]: item.get("value", "") for item in container["env"]}
     return {name: value for name, value in found.items() if "OTEL" in name}
 
 

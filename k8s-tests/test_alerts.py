@@ -9,7 +9,7 @@ from contracts.errors import PlatformError
 from contracts.paths import INGEST, SPEED
 from deploy.helm import UMBRELLA, Helm, arguments
 from support.prometheus import evaluates, promtool
-from support.rendering import OPERATORS, SIZES, STANDALONE, render_monitored
+from support.rendering import OPERATORS, SIZES, STANDALONE, of, render_monitored
 
 HERE = 'namespace="shop"'
 NOTHING: dict[str, str] = {
@@ -79,7 +79,7 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
 
 def rules(files: tuple[Path, ...], target: Path) -> Path:
     """The rules as Prometheus reads them, written to a file in ``target``."""
-    (rule,) = [item for item in render_monitored(files) if item["kind"] == "PrometheusRule"]
+    (rule,) = of(render_monitored(files), "PrometheusRule").values()
     file = target / "rules.yaml"
     file.write_text(yaml.safe_dump(rule["spec"]))
     return file
@@ -116,13 +116,13 @@ def test_without_the_operators_kinds_the_install_stops_and_names_both_ways_out(c
 @pytest.mark.parametrize("size", ["standalone", "kind"])
 def test_every_pod_monitor_finds_a_workload_and_its_ports(charts: Path, size: str) -> None:
     manifests = render_monitored(SIZES[size])
-    templates = [item["spec"]["template"] for item in manifests if item["kind"] in ("Deployment", "StatefulSet")]
-    monitors = [item for item in manifests if item["kind"] == "PodMonitor"]
-    assert {item["metadata"]["name"].removeprefix("lambda-") for item in monitors} == {
+    templates = [item["spec"]["template"] for item in of(manifests, "Deployment", "StatefulSet").values()]
+    monitors = of(manifests, "PodMonitor")
+    assert {name.removeprefix("lambda-") for name in monitors} == {
         *("kafka", "hdfs-namenode", "hdfs-datanode", "hbase-master", "hbase-regionserver"),
         *("spark-ingest", "spark-speed", "generator"),
     }
-    for monitor in monitors:
+    for monitor in monitors.values():
         wanted = monitor["spec"]["selector"]["matchLabels"].items()
         (found,) = [item["spec"] for item in templates if wanted <= item["metadata"]["labels"].items()]
         ports = {port["name"] for port in found["containers"][0]["ports"]}
@@ -132,8 +132,8 @@ def test_every_pod_monitor_finds_a_workload_and_its_ports(charts: Path, size: st
 @pytest.mark.parametrize("chart", ["hdfs", "hbase", "spark"])
 def test_pages_without_a_login_are_on_the_ingress_only_when_asked_for(charts: Path, chart: str) -> None:
     def hosts(**values: bool) -> set[str]:
-        found = [item for item in render_monitored((STANDALONE,), "shop", **values) if item["kind"] == "Ingress"]
-        return {item["spec"]["rules"][0]["host"] for item in found}
+        found = of(render_monitored((STANDALONE,), "shop", **values), "Ingress")
+        return {item["spec"]["rules"][0]["host"] for item in found.values()}
 
     assert hosts() == {"airflow.localhost"}
     pages = {"spark-ingest.localhost", "spark-speed.localhost"} if chart == "spark" else {f"{chart}.localhost"}

@@ -17,6 +17,7 @@ from support.rendering import (
     SCALING_PROMETHEUS,
     SIZES,
     STANDALONE,
+    of,
     render,
     render_for_keda,
     render_scaled,
@@ -33,10 +34,9 @@ def refusal(values: dict[str, object], *flags: str) -> str:
 @pytest.mark.parametrize("size", SIZES)
 def test_nothing_scales_by_itself_unless_asked(charts: Path, size: str) -> None:
     rendered = render(SIZES[size])
-    assert not [item for item in rendered if item["kind"] in SCALERS]
+    assert not of(rendered, *SCALERS)
     assert "dynamicAllocation" not in yaml.dump(rendered)
-    servers = [item for item in rendered if item["kind"] in ("Deployment", "StatefulSet")]
-    assert all("replicas" in item["spec"] for item in servers)
+    assert all("replicas" in item["spec"] for item in of(rendered, "Deployment", "StatefulSet").values())
 
 
 @pytest.mark.parametrize("name", SCALED)
@@ -45,10 +45,8 @@ def test_an_autoscaler_alone_sets_the_number_of_pods(charts: Path, name: str) ->
     (scaler,) = render_scaled(name)
     target = scaler["spec"]["scaleTargetRef"]
     assert f"{target.get('kind', 'Deployment')}/{target['name']}" == workload
-    scaled = [
-        item for item in render_for_keda(files, values) if f"{item['kind']}/{item['metadata']['name']}" == workload
-    ]
-    assert ["replicas" in item["spec"] for item in scaled] == [False]
+    kind, _, scaled = workload.partition("/")
+    assert "replicas" not in of(render_for_keda(files, values), kind)[scaled]["spec"]
 
 
 @pytest.mark.parametrize(("lag", "pods"), [(0, 4), (100_000, 2), (200_000, 0), (900_000, 0)])
@@ -76,11 +74,8 @@ def test_a_missing_keda_and_a_missing_prometheus_are_named(charts: Path) -> None
 @pytest.mark.parametrize("files", [(), (STANDALONE,)], ids=["operator", "native"])
 def test_dynamic_allocation_is_given_to_one_job(charts: Path, files: tuple[Path, ...]) -> None:
     values: dict[str, object] = {"spark.jobs.ingest.dynamicAllocation": {"enabled": True, "maxExecutors": 9}}
-    jobs = {
-        item["metadata"]["name"]: yaml.dump(item["spec"])
-        for item in render_for_keda(files, values)
-        if item["kind"] in ("StatefulSet", "SparkApplication") and "spark-" in item["metadata"]["name"]
-    }
+    rendered = of(render_for_keda(files, values), "StatefulSet", "SparkApplication")
+    jobs = {name: yaml.dump(item["spec"]) for name, item in rendered.items() if "spark-" in name}
     assert set(jobs) == {"lambda-spark-ingest", "lambda-spark-speed"}
     assert "dynamicAllocation" not in jobs["lambda-spark-speed"]
     for name, value in (("enabled", "true"), ("shuffleTracking.enabled", "true"), ("maxExecutors", "9")):

@@ -18,7 +18,7 @@ from deploy import readmes, schemas
 from deploy.helm import CHARTS, UMBRELLA, Helm, arguments
 from deploy.pods import like_tests
 from jobs import acls
-from support.rendering import SECURED, SIZES, STANDALONE, containers, pod_specs, render, templates
+from support.rendering import SECURED, SIZES, STANDALONE, containers, of, pod_specs, render, templates
 
 
 @pytest.fixture(scope="module", params=SIZES)
@@ -84,13 +84,13 @@ def test_names_are_used_once(manifests: list[dict[str, Any]]) -> None:
 
 
 def test_pods_use_accounts_of_their_own(manifests: list[dict[str, Any]]) -> None:
-    accounts = {item["metadata"]["name"] for item in manifests if item["kind"] == "ServiceAccount"}
+    accounts = of(manifests, "ServiceAccount")
     for name, spec in pod_specs(manifests):
         assert spec["serviceAccountName"] in accounts, name
 
 
 def test_passwords_are_in_secrets_alone(manifests: list[dict[str, Any]]) -> None:
-    secrets = [value for item in manifests if item["kind"] == "Secret" for value in item["data"].values()]
+    secrets = [value for item in of(manifests, "Secret").values() for value in item["data"].values()]
     assert secrets
     others = json.dumps([item for item in manifests if item["kind"] != "Secret"])
     assert not [value for value in secrets if len(value) > 10 and value in others]
@@ -102,7 +102,7 @@ def test_passwords_are_in_secrets_alone(manifests: list[dict[str, Any]]) -> None
 
 
 def test_settings_are_those_of_the_contracts(manifests: list[dict[str, Any]]) -> None:
-    (settings,) = [item["data"] for item in manifests if item["metadata"]["name"] == "lambda-settings"]
+    settings = of(manifests, "ConfigMap")["lambda-settings"]["data"]
     own = {"ECOMMERCE_KAFKA_USER", "ECOMMERCE_KAFKA_CREDENTIALS"}  # each pod's own
     assert set(settings) == set(Settings().as_environment()) - own
     assert Settings.from_environment(settings).hdfs_uri == "hdfs://lambda-hdfs-namenode"
@@ -112,13 +112,12 @@ def test_kafka_clients_are_those_of_the_contracts(charts: Path) -> None:
     may = {client.name: {"read": [*client.reads], "write": [*client.writes]} for client in CLIENTS}
     assert yaml.safe_load((CHARTS / "kafka" / "values.yaml").read_text())["clients"] == may
     rights = {
-        item["metadata"]["name"]: {
+        name: {
             (acl["resource"]["name"], operation)
-            for acl in item["spec"]["authorization"]["acls"]
+            for acl in user["spec"]["authorization"]["acls"]
             for operation in acl["operations"]
         }
-        for item in render((), **SECURED)
-        if item["kind"] == "KafkaUser"
+        for name, user in of(render((), **SECURED), "KafkaUser").items()
     }
     assert rights == {
         f"lambda-kafka-{client.name}": {
@@ -172,7 +171,7 @@ def test_a_command_by_hand_is_as_a_test_with_the_login_of_another_client(
 
 def test_airflow_has_users_with_roles(charts: Path) -> None:
     rendered = render((STANDALONE,), **{"airflow.users": {"ann": "viewer", "bob": "op"}})
-    (login,) = [item["data"] for item in rendered if item["metadata"]["name"] == "lambda-airflow-login"]
+    login = of(rendered, "Secret")["lambda-airflow-login"]["data"]
     assert set(login) == {"username", "password", "ann-password", "bob-password"}
     assert len(set(login.values())) == 4
     (server,) = [
@@ -202,9 +201,8 @@ def test_kafka_is_plain_unless_it_is_secured(charts: Path) -> None:
 
 def test_kafka_topics_are_those_of_the_contracts(charts: Path) -> None:
     rendered = {
-        item["metadata"]["name"]: (item["spec"]["partitions"], item["spec"]["config"])
-        for item in render(())
-        if item["kind"] == "KafkaTopic"
+        name: (item["spec"]["partitions"], item["spec"]["config"])
+        for name, item in of(render(()), "KafkaTopic").items()
     }
     assert rendered == {topic.name: (topic.partitions, topic.config) for topic in TOPICS}
 
@@ -224,36 +222,32 @@ def test_the_pods_that_strimzi_makes_are_restricted(charts: Path) -> None:
 
 
 def test_topics_go_without_the_operator_that_leaves_first(charts: Path) -> None:
-    (kafka,) = [item["spec"] for item in render(()) if item["kind"] == "Kafka"]
-    container = kafka["entityOperator"]["template"]["topicOperatorContainer"]
+    (kafka,) = of(render(()), "Kafka").values()
+    container = kafka["spec"]["entityOperator"]["template"]["topicOperatorContainer"]
     assert {"name": "STRIMZI_USE_FINALIZERS", "value": "false"} in container["env"]
 
 
 def test_drivers_of_the_operator_are_as_those_of_the_native_mode(charts: Path) -> None:
-    native = {item["metadata"]["name"]: item["spec"]["template"]["spec"] for item in render(SIZES["kind"])
-              if item["kind"] == "StatefulSet"}  # fmt: skip
-    operated = {
-        item["metadata"]["name"]: item["spec"]["driver"]
-        for item in render(SIZES["kind"], **{"spark.mode": "operator"})
-        if item["kind"] == "SparkApplication"
-    }
+    stateful = of(render(SIZES["kind"]), "StatefulSet")
+    operated = of(render(SIZES["kind"], **{"spark.mode": "operator"}), "SparkApplication")
     assert set(operated) == {"lambda-spark-ingest", "lambda-spark-speed"}
-    for name, driver in operated.items():
+    for name, application in operated.items():
+        driver, native = application["spec"]["driver"], stateful[name]["spec"]["template"]["spec"]
         spec = driver["template"]["spec"]
-        (container,), (of_native,) = spec["containers"], native[name]["containers"]
-        assert driver["serviceAccount"] == native[name]["serviceAccountName"]
+        (container,), (of_native,) = spec["containers"], native["containers"]
+        assert driver["serviceAccount"] == native["serviceAccountName"]
         assert driver["coreRequest"] == of_native["resources"]["requests"]["cpu"]
         for field in ("automountServiceAccountToken", "enableServiceLinks", "securityContext"):
-            assert spec[field] == native[name][field], field
+            assert spec[field] == native[field], field
         assert container["securityContext"] == of_native["securityContext"]
         assert container["envFrom"] == of_native["envFrom"]
 
 
 def test_executors_of_the_operator_are_labelled_as_such(charts: Path) -> None:
     """The operator gives them the application's labels, then ``executor.labels``; the template's lose."""
-    applications = [item for item in render(()) if item["kind"] == "SparkApplication"]
+    applications = of(render(()), "SparkApplication")
     assert applications
-    for item in applications:
+    for item in applications.values():
         executor = item["spec"]["executor"]
         labels = executor["template"]["metadata"]["labels"] | item["metadata"]["labels"] | executor["labels"]
         assert labels == executor["template"]["metadata"]["labels"]
@@ -262,21 +256,20 @@ def test_executors_of_the_operator_are_labelled_as_such(charts: Path) -> None:
 def test_spark_makes_no_network_policy_where_its_operator_may_not(charts: Path) -> None:
     (jar,) = Path(pyspark.__file__).parent.glob("jars/spark-kubernetes_*.jar")
     steps = zipfile.ZipFile(jar).namelist()
-    for item in render(()):
-        if item["kind"] == "SparkApplication":
-            step = item["spec"]["sparkConf"]["spark.kubernetes.driver.pod.excludedFeatureSteps"]
-            assert f"{step.replace('.', '/')}.class" in steps
+    for item in of(render(()), "SparkApplication").values():
+        step = item["spec"]["sparkConf"]["spark.kubernetes.driver.pod.excludedFeatureSteps"]
+        assert f"{step.replace('.', '/')}.class" in steps
 
 
 def test_a_jobs_own_settings_of_spark_win(charts: Path) -> None:
     key, values = "spark.log.level", {"spark.jobs.ingest.conf": {"spark.log.level": "INFO"}}
-    native = {item["metadata"]["name"]: item["spec"]["template"]["spec"]["containers"][0]
-              for item in render(SIZES["kind"], **values) if item["kind"] == "StatefulSet"}  # fmt: skip
-    operated = {item["metadata"]["name"]: item["spec"]["sparkConf"][key]
-                for item in render((), **values) if item["kind"] == "SparkApplication"}  # fmt: skip
-    assert operated == {"lambda-spark-ingest": "INFO", "lambda-spark-speed": "WARN"}
-    for name, level in operated.items():
-        assert [word for word in native[name]["args"] if key in word] == [f"--conf={key}={level}"]
+    native = of(render(SIZES["kind"], **values), "StatefulSet")
+    operated = of(render((), **values), "SparkApplication")
+    levels = {name: item["spec"]["sparkConf"][key] for name, item in operated.items()}
+    assert levels == {"lambda-spark-ingest": "INFO", "lambda-spark-speed": "WARN"}
+    for name, level in levels.items():
+        arguments = native[name]["spec"]["template"]["spec"]["containers"][0]["args"]
+        assert [word for word in arguments if key in word] == [f"--conf={key}={level}"]
 
 
 def test_files_are_kept_as_often_as_there_are_datanodes(charts: Path) -> None:
@@ -289,19 +282,16 @@ def test_files_are_kept_as_often_as_there_are_datanodes(charts: Path) -> None:
 
 def test_two_namenodes_are_one_name_to_all_clients(charts: Path) -> None:
     rendered = render((STANDALONE,), **{"hdfs.ha.enabled": True})
-    data = {item["metadata"]["name"]: item["data"] for item in rendered if item["kind"] == "ConfigMap"}
-    replicas = {
-        item["metadata"]["name"]: item["spec"]["replicas"] for item in rendered if item["kind"] == "StatefulSet"
-    }
-    assert (replicas["lambda-hdfs-namenode"], replicas["lambda-hdfs-journalnode"]) == (2, 3)
-    settings = Settings.from_environment(data["lambda-settings"])
+    maps, servers = of(rendered, "ConfigMap"), of(rendered, "StatefulSet")
+    replicas = [servers[f"lambda-hdfs-{name}"]["spec"]["replicas"] for name in ("namenode", "journalnode")]
+    assert replicas == [2, 3]
+    settings = Settings.from_environment(maps["lambda-settings"]["data"])
     assert settings.hdfs_uri == "hdfs://lambda-hdfs-namenode"
     assert settings.webhdfs_url == "http://lambda-hdfs-namenode-0:9870;http://lambda-hdfs-namenode-1:9870"
-    services = {item["metadata"]["name"] for item in rendered if item["kind"] == "Service"}
     for name in ("lambda-hdfs", "lambda-hdfs-client"):
-        site = data[name]["hdfs-site.xml"]
+        site = maps[name]["data"]["hdfs-site.xml"]
         assert "<name>dfs.nameservices</name><value>lambda-hdfs-namenode</value>" in site
-        assert set(re.findall(r"[\w-]+(?=:(?:8020|8485|9870)\b)", site)) <= services
+        assert set(re.findall(r"[\w-]+(?=:(?:8020|8485|9870)\b)", site)) <= of(rendered, "Service").keys()
 
 
 def test_the_small_size_fits_two_cpus(charts: Path) -> None:

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from local.site import TEMPLATES
-from support.rendering import SIZES, render
+from support.rendering import SIZES, of, render
 
 FILES = {
     "hadoop/conf/core-site.xml": "lambda-hdfs",
@@ -42,11 +42,7 @@ def settings(text: str, name: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("file", FILES)
 def test_a_chart_sets_what_the_local_server_is_set_to(charts: Path, file: str) -> None:
-    (config,) = [
-        item["data"]
-        for item in render(SIZES["kind"])
-        if (item["kind"], item["metadata"]["name"]) == ("ConfigMap", FILES[file])
-    ]
+    config = of(render(SIZES["kind"]), "ConfigMap")[FILES[file]]["data"]
     name = file.rpartition("/")[2]
     local, chart = settings((TEMPLATES / file).read_text(), name), settings(config[name], name)
     # What a template fills in is a place, and places differ.

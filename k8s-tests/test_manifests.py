@@ -14,7 +14,7 @@ from kubernetes import client, dynamic
 from clients.retry import until
 from support import crds
 from support.platform import Cluster
-from support.rendering import SCALED, SECURED, SIZES, render, render_monitored, render_scaled
+from support.rendering import SCALED, SECURED, SIZES, of, render, render_monitored, render_scaled
 
 NAMESPACE = "default"
 KINDS = {
@@ -96,7 +96,7 @@ def test_pod_monitors_and_alert_rules_are_accepted(api: dynamic.DynamicClient, c
 
 @pytest.mark.parametrize("kind", ["Kafka", "SparkApplication", "Service"])
 def test_a_field_that_a_kind_does_not_have_is_refused(api: dynamic.DynamicClient, charts: Path, kind: str) -> None:
-    manifest = next(item for item in render(()) if item["kind"] == kind)
+    manifest = next(iter(of(render(()), kind).values()))
     manifest["metadata"].pop("namespace", None)
     manifest["spec"]["replicaz"] = 3
     with pytest.raises(dynamic.exceptions.DynamicApiError, match="replicaz"):
@@ -104,7 +104,7 @@ def test_a_field_that_a_kind_does_not_have_is_refused(api: dynamic.DynamicClient
 
 
 def test_a_kafka_user_is_accepted(api: dynamic.DynamicClient, charts: Path) -> None:
-    user = next(item for item in render((), **SECURED) if item["kind"] == "KafkaUser")
+    user = next(iter(of(render((), **SECURED), "KafkaUser").values()))
     del user["metadata"]["namespace"]
     create(api, user)
     user["spec"]["authorization"]["acls"][0]["resource"]["type"] = "subject"
@@ -124,7 +124,6 @@ def test_autoscalers_are_accepted(api: dynamic.DynamicClient, charts: Path, name
 
 def test_a_dynamically_allocated_job_is_accepted(api: dynamic.DynamicClient, charts: Path) -> None:
     rendered = render((), **{"spark.jobs.ingest.dynamicAllocation.enabled": True})
-    place = ("SparkApplication", "lambda-spark-ingest")
-    (job,) = [item for item in rendered if (item["kind"], item["metadata"]["name"]) == place]
+    job = of(rendered, "SparkApplication")["lambda-spark-ingest"]
     del job["metadata"]["namespace"]
     create(api, job)

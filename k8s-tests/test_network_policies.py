@@ -13,7 +13,7 @@ from deploy import pods
 from images.builder import image_name
 from support import inside
 from support.platform import REGISTRY, Platform
-from support.rendering import SECURED, SIZES, STANDALONE, containers, render, templates
+from support.rendering import SECURED, SIZES, STANDALONE, containers, of, render, templates
 
 NAME = "app.kubernetes.io/name"
 OPERATORS = ("spark-ingest", "spark-speed")
@@ -83,13 +83,11 @@ class Rendered:
     """A release as rendered: its pods' labels and ports, its policies, and the component behind each Service."""
 
     def __init__(self, manifests: list[dict[str, Any]]) -> None:
-        self.policies = [item for item in manifests if item["kind"] == "NetworkPolicy"]
+        self.policies = [*of(manifests, "NetworkPolicy").values()]
         self.pods = {item["metadata"]["labels"][NAME]: item for manifest in manifests for item in templates(manifest)}
         self.labels: dict[str, Labels] = {name: pod["metadata"]["labels"] for name, pod in self.pods.items()}
         self.labels |= {"airflow-task": TASK_LABELS, EVERYBODY: {}}
-        self.services = {
-            item["metadata"]["name"]: item["spec"]["selector"][NAME] for item in manifests if item["kind"] == "Service"
-        }
+        self.services = {name: item["spec"]["selector"][NAME] for name, item in of(manifests, "Service").items()}
 
     def ports(self) -> Iterator[tuple[str, int]]:
         """Every port of every pod."""
@@ -141,7 +139,7 @@ def waits(spec: dict[str, Any], settings: dict[str, str]) -> Iterator[str]:
 def test_a_pod_may_reach_what_it_waits_for(charts: Path, size: str) -> None:
     manifests = render(SIZES[size])
     rendered = Rendered(manifests)
-    (settings,) = [item["data"] for item in manifests if item["metadata"]["name"] == "lambda-settings"]
+    settings = of(manifests, "ConfigMap")["lambda-settings"]["data"]
     checked = 0
     for name, pod in rendered.pods.items():
         for address in waits(pod["spec"], settings):
@@ -156,7 +154,7 @@ def test_a_pod_may_reach_what_it_waits_for(charts: Path, size: str) -> None:
 
 
 def test_strimzi_lets_in_kafkas_clients_alone(charts: Path) -> None:
-    (kafka,) = [item for item in render(()) if item["kind"] == "Kafka"]
+    (kafka,) = of(render(()), "Kafka").values()
     (listener,) = kafka["spec"]["kafka"]["listeners"]
     peers = {peer["podSelector"]["matchLabels"][NAME] for peer in listener["networkPolicyPeers"]}
     assert peers == INTENDED["kafka", 9092]
@@ -166,20 +164,15 @@ def test_more_peers_are_let_in_by_values(charts: Path) -> None:
     peer = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "shop"}}}
     allow = {"kafka": [{"from": [peer], "ports": [{"port": 9092}]}]}
     values = {f"global.networkPolicies.{name}": value for name, value in {"allow": allow, "prometheus": [peer]}.items()}
-    rendered = {
-        item["metadata"]["name"]: item["spec"]["ingress"][-1]
-        for item in render((STANDALONE,), **values)
-        if item["kind"] == "NetworkPolicy" and item["spec"].get("ingress")
-    }
-    assert rendered["lambda-kafka"] == allow["kafka"][0]
-    assert rendered["lambda-metrics"] == {
+    rendered = of(render((STANDALONE,), **values), "NetworkPolicy")
+    assert rendered["lambda-kafka"]["spec"]["ingress"][-1] == allow["kafka"][0]
+    assert rendered["lambda-metrics"]["spec"]["ingress"][-1] == {
         "from": [peer],
         "ports": [{"port": name, "protocol": "TCP"} for name in ("metrics", "http")],
     }
-    (kafka,) = [item for item in render((), **values) if item["kind"] == "Kafka"]
+    (kafka,) = of(render((), **values), "Kafka").values()
     assert peer in kafka["spec"]["kafka"]["listeners"][0]["networkPolicyPeers"]
-    without = render((STANDALONE,), **{"global.networkPolicies.enabled": False})
-    assert [item for item in without if item["kind"] == "NetworkPolicy"] == []
+    assert not of(render((STANDALONE,), **{"global.networkPolicies.enabled": False}), "NetworkPolicy")
 
 
 @pytest.mark.parametrize("component", ["test", "stranger"])

@@ -22,7 +22,7 @@ from clients.retry import until
 from deploy.install import VALUES
 from deploy.tools import folder, tool
 from deploy.workloads import Release
-from support.rendering import render_monitored
+from support.rendering import of, render_monitored
 
 SCRAPE_SECONDS = 5
 
@@ -156,9 +156,9 @@ def prometheus(release: Release, folder: Path, **alerts: int) -> Iterator[Promet
     """One that runs, with these values of ``global.monitoring.alerts``."""
     values = {f"global.monitoring.alerts.{name}": value for name, value in alerts.items()}
     manifests = render_monitored(VALUES, release.namespace, **values)
-    (rule,) = [item for item in manifests if item["kind"] == "PrometheusRule"]
+    (rule,) = of(manifests, "PrometheusRule").values()
     (folder / "rules.yaml").write_text(yaml.safe_dump(rule["spec"]))
-    monitors = [item for item in manifests if item["kind"] == "PodMonitor"]
+    monitors = [*of(manifests, "PodMonitor").values()]
     discover(release, monitors, folder)
     with serving(folder, configuration(release, monitors)) as address:
         yield Prometheus(release, folder, address, monitors)

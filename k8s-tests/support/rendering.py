@@ -51,6 +51,11 @@ def render(files: tuple[Path, ...], **values: object) -> list[dict[str, Any]]:
     return documents(*arguments(files, values))
 
 
+def of(manifests: list[dict[str, Any]], *kinds: str) -> dict[str, dict[str, Any]]:
+    """The manifests of these kinds, by name."""
+    return {item["metadata"]["name"]: item for item in manifests if item["kind"] in kinds}
+
+
 def pod_specs(manifests: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
     for manifest in manifests:
         if manifest["kind"] in WORKLOADS:
@@ -87,4 +92,4 @@ def render_for_keda(files: tuple[Path, ...], values: dict[str, object]) -> list[
 def render_scaled(name: str) -> list[dict[str, Any]]:
     """The autoscalers that the values of :data:`SCALED` render."""
     files, values, _ = SCALED[name]
-    return [item for item in render_for_keda(files, values) if item["kind"] in SCALERS]
+    return [*of(render_for_keda(files, values), *SCALERS).values()]
