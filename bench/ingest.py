@@ -7,9 +7,7 @@ it starts.
 """
 
 import json
-import os
 import subprocess
-import sys
 from datetime import datetime
 from statistics import median
 from typing import Any
@@ -22,8 +20,7 @@ from contracts import paths
 from contracts.command import run
 from contracts.errors import BrokenPromise, Failed
 from jobs import audit
-from local.jobs import environment
-from local.site import ROOT
+from local.jobs import start
 from local.stack import Stack
 
 MAX_OFFSETS = "400000"
@@ -31,13 +28,8 @@ MAX_OFFSETS = "400000"
 
 def drain(stack: Stack, *command: str) -> dict[str, float]:
     """Runs a job to its end: seconds between its log lines ``started`` and ``stopped``, and peak bytes."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", *command, "--max-offsets", MAX_OFFSETS],
-        cwd=ROOT,
-        env={**os.environ, **environment(stack.site, driver_memory="1g", long_running=True)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    job = (*command, "--max-offsets", MAX_OFFSETS)
+    process = start(stack.site, *job, driver_memory="1g", long_running=True, stderr=subprocess.PIPE, text=True)
     memory = Memory(process.pid)
     times: dict[str, datetime] = {}
     assert process.stderr
@@ -52,18 +44,13 @@ def drain(stack: Stack, *command: str) -> dict[str, float]:
 
 
 def play(events: int) -> list[str]:
-    """The generator's command for Python: a day of about so many events, all of them well-formed."""
-    return ["-m", "generator", "--events", str(events), "--malformed-share", "0"]
+    """The generator's module and arguments: a day of about so many events, all of them well-formed."""
+    return ["generator", "--events", str(events), "--malformed-share", "0"]
 
 
 def fill(stack: Stack, events: int) -> None:
-    subprocess.run(
-        [sys.executable, *play(events)],
-        cwd=ROOT,
-        env={**os.environ, **environment(stack.site)},
-        check=True,
-        stderr=subprocess.DEVNULL,
-    )
+    if code := start(stack.site, *play(events), stderr=subprocess.DEVNULL).wait():
+        raise Failed(f"the generator ended with exit code {code}")
 
 
 @click.command()

@@ -36,7 +36,7 @@ def on_cluster(cluster: Target, events: int) -> float:
     """Records/s of the streaming job of the chart. Raises :class:`PlatformError` when a click landed twice."""
     without = {f"{part}.enabled": False for part in OTHERS}
     cluster.install({**without, "spark.enabled": False}).wait("Kafka and HDFS", READY_SECONDS)
-    cluster.run("generator", ["python", *play(events)])
+    cluster.run("generator", ["python", "-m", *play(events)])
     job = {
         "spark.jobs.speed.enabled": False,
         "spark.jobs.ingest.environment": {

@@ -5,9 +5,7 @@ beside it: clicks and purchases of users of their own, ten a second. A reader as
 they are there. Printed beside the median is the time that an empty round of reading takes, which bounds the error.
 """
 
-import os
 import subprocess
-import sys
 import time
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -26,8 +24,7 @@ from contracts.errors import NotReady
 from contracts.events import CLICKS, PURCHASES, timestamp
 from contracts.hbase import USER_PROFILES
 from jobs import audit
-from local.jobs import environment
-from local.site import ROOT
+from local.jobs import start
 from local.stack import Stack
 
 PRODUCT = product_id(1)
@@ -84,12 +81,7 @@ def main(rate: int, warm_up: int, seconds: int, with_ingest: bool) -> None:
     with fresh_stack() as stack:
         stack.up(only={paths.SPEED, *([paths.INGEST] if with_ingest else [])})
         speed = next(server for server in stack.status() if server.name == paths.SPEED)
-        generator = subprocess.Popen(
-            [sys.executable, "-m", "generator", "--rate", str(rate)],
-            cwd=ROOT,
-            env={**os.environ, **environment(stack.site)},
-            stderr=subprocess.DEVNULL,
-        )
+        generator = start(stack.site, "generator", "--rate", str(rate), stderr=subprocess.DEVNULL)
         try:
             time.sleep(warm_up)
             memory = Memory(speed.pid)

@@ -19,7 +19,7 @@ from watchfiles import watch
 from deploy.helm import CHARTS
 from deploy.workloads import Release
 from images.builder import IMAGES, digest
-from images.tools import ROOT
+from local.site import ROOT
 
 WATCHED = ("charts", "clients", "contracts", "dags", "generator", "images", "jobs", "local", "requirements", "serving")
 """All that goes into an image or a release."""

@@ -10,8 +10,8 @@ from typing import Any
 
 from contracts.errors import Failed
 from deploy.tools import tool
+from local.site import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 CHARTS = ROOT / "charts"
 UMBRELLA = CHARTS / "ecommerce-lambda"
 SECONDS = 300

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from images.tools import ROOT, tool
+from images.tools import tool
 from local.progress import Report
+from local.site import ROOT
 
 IMAGES = (
     "kafka",

@@ -16,8 +16,8 @@ from contracts.errors import Failed, NotInstalled
 from images.layout import Layout
 from local.install import cache as cache_folder
 from local.programs import call
+from local.site import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 DEBIAN = "docker.io/library/debian:bookworm-slim"
 DEBIAN_MIRROR = "http://deb.debian.org/debian"
 PULL_SECONDS = 300

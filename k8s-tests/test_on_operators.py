@@ -21,7 +21,7 @@ from contracts.topics import ALERTS, TOPICS
 from deploy.dev import Change, restart
 from deploy.helm import UMBRELLA, Helm
 from deploy.install import install, remove_namespace
-from images.tools import ROOT
+from local.site import ROOT
 from support.platform import HERE, NAME, REGISTRY, Cluster, Platform, installed, kill_java, speed_revenue
 from support.shop import Shop, landed, produced
 

@@ -18,9 +18,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from contracts.dag import DAG_ID
 from contracts.errors import Failed
+from local.ports import HOST
+from local.site import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
-LOOPBACK = "127.0.0.1"
 Print = Callable[[str], None]
 
 
@@ -39,9 +39,9 @@ def environment(state_dir: Path) -> dict[str, str]:
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "4",
         "AIRFLOW__CORE__HOSTNAME_CALLABLE": "airflow.utils.net.get_host_ip_address",
-        "AIRFLOW__API__HOST": LOOPBACK,
+        "AIRFLOW__API__HOST": HOST,
         "AIRFLOW__API__WORKERS": "1",
-        "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_HOST": LOOPBACK,
+        "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_HOST": HOST,
         "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(state_dir / "logs"),
         "ECOMMERCE_TASK_RUNTIME": "local",

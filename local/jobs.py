@@ -1,6 +1,10 @@
 """The environment in which the platform's jobs run against a local stack."""
 
+import os
 import shlex
+import subprocess
+import sys
+from typing import Any
 
 from local import install
 from local.ports import HOST
@@ -39,3 +43,11 @@ def environment(
         "SPARK_LOCAL_IP": HOST,
         "PYSPARK_SUBMIT_ARGS": " ".join([*arguments, "pyspark-shell"]),
     }
+
+
+def start(
+    site: Site, *command: str, driver_memory: str = "768m", long_running: bool = False, **options: Any
+) -> subprocess.Popen[Any]:
+    """Starts ``python -m COMMAND`` against a local stack; ``options`` are those of ``subprocess.Popen``."""
+    variables = {**os.environ, **environment(site, None, driver_memory, long_running)}
+    return subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=variables, **options)

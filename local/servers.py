@@ -92,40 +92,33 @@ def classpath(conf: Path, jars: str) -> list[Path | str]:
     return [conf, install.home(jars), f"{install.home(jars)}/lib/*"]
 
 
-def _format_kafka(site: Site) -> None:
-    def initialise() -> None:
-        site.fresh_data("kafka")
-        conf = site.conf("kafka")
-        arguments = ["format", "--cluster-id", str(uuid4()), "--config", str(conf / "server.properties")]
-        command = java(classpath(conf, "kafka"), "kafka.tools.StorageTool", *arguments)
-        run_tool(site, "kafka", command)
+def once(name: str, initialise: Step) -> Step:
+    """Runs a preparation unless it has once finished for the stack's data."""
+    return lambda site: site.once(name, lambda: initialise(site))
 
-    site.once("kafka", initialise)
+
+def _format_kafka(site: Site) -> None:
+    site.fresh_data("kafka")
+    conf = site.conf("kafka")
+    arguments = ["format", "--cluster-id", str(uuid4()), "--config", str(conf / "server.properties")]
+    run_tool(site, "kafka", java(classpath(conf, "kafka"), "kafka.tools.StorageTool", *arguments))
 
 
 def _format_namenode(site: Site) -> None:
-    def initialise() -> None:
-        site.fresh_data("hdfs-namenode")
-        rmtree(site.data("hdfs-datanode"), ignore_errors=True)  # it would refuse another cluster's blocks
-        main_class = "org.apache.hadoop.hdfs.server.namenode.NameNode"
-        arguments = ["-format", "-force", "-nonInteractive"]
-        jars = classpath(site.conf("hdfs-namenode"), "hadoop")
-        command = java(jars, main_class, *arguments)
-        run_tool(site, "hdfs-namenode", command, {"HADOOP_USER_NAME": site.settings().hdfs_user})
-
-    site.once("hdfs-namenode", initialise)
+    site.fresh_data("hdfs-namenode")
+    rmtree(site.data("hdfs-datanode"), ignore_errors=True)  # it would refuse another cluster's blocks
+    jars = classpath(site.conf("hdfs-namenode"), "hadoop")
+    command = java(jars, f"{_HDFS}.namenode.NameNode", "-format", "-force", "-nonInteractive")
+    run_tool(site, "hdfs-namenode", command, {"HADOOP_USER_NAME": site.settings().hdfs_user})
 
 
 def _create_metastore_schema(site: Site) -> None:
-    def initialise() -> None:
-        postgres.recreate_database(site, "metastore")
-        home = next(install.home("hive-metastore").glob("apache-hive-metastore-*"))
-        main_class = "org.apache.hadoop.hive.metastore.tools.MetastoreSchemaTool"
-        jars = classpath(site.conf("hive-metastore"), "hive-metastore")
-        command = java(jars, main_class, "-dbType", "postgres", "-initSchema")
-        run_tool(site, "hive-metastore", command, {"METASTORE_HOME": str(home)})
-
-    site.once("hive-metastore", initialise)
+    postgres.recreate_database(site, "metastore")
+    home = next(install.home("hive-metastore").glob("apache-hive-metastore-*"))
+    main_class = "org.apache.hadoop.hive.metastore.tools.MetastoreSchemaTool"
+    jars = classpath(site.conf("hive-metastore"), "hive-metastore")
+    command = java(jars, main_class, "-dbType", "postgres", "-initSchema")
+    run_tool(site, "hive-metastore", command, {"METASTORE_HOME": str(home)})
 
 
 def prepared(part: str) -> Step:
@@ -174,7 +167,7 @@ SERVERS = (
         command=jvm("hdfs-namenode", "hadoop", f"{_HDFS}.namenode.NameNode", heap="192m"),
         conf=("hadoop",),
         ports=("namenode", "namenode_ui"),
-        before=_format_namenode,
+        before=once("hdfs-namenode", _format_namenode),
         ready=ready.namenode,
         ui="namenode_ui",
     ),
@@ -200,7 +193,7 @@ SERVERS = (
         command=jvm("kafka", "kafka", "kafka.Kafka", "{conf}/server.properties", heap="512m"),
         conf=("kafka",),
         ports=("kafka", "kafka_controller"),
-        before=_format_kafka,
+        before=once("kafka", _format_kafka),
         ready=ready.kafka,
         then=prepared("topics"),
     ),
@@ -252,7 +245,7 @@ SERVERS = (
         conf=("hive-metastore", "hadoop"),
         ports=("metastore",),
         after=("postgres", "hdfs-namenode"),
-        before=_create_metastore_schema,
+        before=once("hive-metastore", _create_metastore_schema),
         ready=ready.metastore,
     ),
     Server(

@@ -1,9 +1,7 @@
 """What ``jobs.rebuild`` makes of landed files, without a server: the records that the speed job makes of Kafka's."""
 
 import random
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -12,7 +10,7 @@ import pytest
 from clients import hdfs as files
 from contracts import paths
 from contracts.errors import BrokenPromise
-from contracts.events import CLICKS, INVENTORY, PURCHASES, WATERMARK, Stream
+from contracts.events import CLICKS, STREAMS, WATERMARK, Stream
 from contracts.hive import RAW, arrow_schema
 from jobs import rebuild
 from jobs.rebuild import Landed
@@ -20,12 +18,6 @@ from jobs.streaming.commits import Commit, PartitionState
 from jobs.streaming.landing import parquet
 from jobs.streaming.views import Records, read_kafka
 from tests.support import judging, samples
-
-SAMPLES: list[tuple[Stream, Callable[..., dict[str, Any]]]] = [
-    (CLICKS, samples.click),
-    (PURCHASES, samples.purchase),
-    (INVENTORY, samples.stock_change),
-]
 
 
 def rows(stream: Stream, records: Records) -> pa.Table:
@@ -36,14 +28,13 @@ def rows(stream: Stream, records: Records) -> pa.Table:
     return pa.Table.from_pylist(found, arrow_schema(RAW[stream.name].columns))
 
 
-@pytest.mark.parametrize(("stream", "sample"), SAMPLES, ids=[stream.name for stream, _ in SAMPLES])
-def test_records_are_those_that_the_speed_job_reads(
-    monkeypatch: pytest.MonkeyPatch, stream: Stream, sample: Callable[..., dict[str, Any]]
-) -> None:
+@pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.name)
+def test_records_are_those_that_the_speed_job_reads(monkeypatch: pytest.MonkeyPatch, stream: Stream) -> None:
     drawn = random.Random(5)
     now = datetime.now(UTC)
     values: list[bytes | None] = [
-        samples.encode(sample(event_time=now - timedelta(minutes=drawn.uniform(0, 25)))) for _ in range(300)
+        samples.encode(samples.BY_STREAM[stream](event_time=now - timedelta(minutes=drawn.uniform(0, 25))))
+        for _ in range(300)
     ]
     values[::7] = [b"{"] * len(values[::7])
     kafka = judging.records(values, now, first=100)

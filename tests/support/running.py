@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import IO
 
-from local.jobs import environment
+from local import jobs
 from local.site import ROOT
 from local.stack import Stack
 
@@ -27,10 +27,7 @@ def run(*command: str, variables: Mapping[str, str] | None = None, timeout: floa
 
 def start(stack: Stack, *command: str, log: int | IO[bytes] = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
     """Starts ``python -m COMMAND`` against a local stack, in a process group of its own, for :func:`kill_group`."""
-    program = [sys.executable, "-m", *command]
-    return subprocess.Popen(
-        program, cwd=ROOT, env=job_environment(stack), stdout=subprocess.DEVNULL, stderr=log, start_new_session=True
-    )
+    return jobs.start(stack.site, *command, stdout=subprocess.DEVNULL, stderr=log, start_new_session=True)
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:
@@ -41,7 +38,7 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
 
 def job_environment(stack: Stack) -> dict[str, str]:
     """The environment in which a job reaches a local stack."""
-    return {**os.environ, **environment(stack.site)}
+    return {**os.environ, **jobs.environment(stack.site)}
 
 
 def ok(result: Done) -> None:

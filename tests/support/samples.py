@@ -1,12 +1,13 @@
 """Valid events as dictionaries, to be spoilt one field at a time."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 from contracts.catalog import category_of
-from contracts.events import timestamp
+from contracts.events import CLICKS, INVENTORY, PURCHASES, Stream, timestamp
 
 PRODUCT = "P00017"
 
@@ -48,6 +49,9 @@ def stock_change(**changes: Any) -> dict[str, Any]:
         reason="sale",
         critical_threshold=5,
     ) | _plain(changes)
+
+
+BY_STREAM: dict[Stream, Callable[..., dict[str, Any]]] = {CLICKS: click, PURCHASES: purchase, INVENTORY: stock_change}
 
 
 def encode(event: dict[str, Any]) -> bytes:

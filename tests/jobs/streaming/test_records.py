@@ -1,23 +1,11 @@
 """What is an event, what is rejected and why, and when an event is late."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from contracts.events import (
-    CLICKS,
-    INVENTORY,
-    MAX_CLOCK_SKEW,
-    MAX_EVENT_AGE,
-    MAX_EVENT_BYTES,
-    PURCHASES,
-    Click,
-    Purchase,
-    StockChange,
-    Stream,
-)
+from contracts.events import CLICKS, MAX_CLOCK_SKEW, MAX_EVENT_AGE, MAX_EVENT_BYTES, PURCHASES, Click, Stream
 from jobs.streaming.records import Event, Reader, Rejected
 from tests.support import samples
 from tests.support.judging import judge, records
@@ -38,23 +26,6 @@ def outcome(stream: Stream, value: bytes | None) -> Event | str:
     return found
 
 
-@pytest.mark.parametrize(
-    ("stream", "event", "kind"),
-    [
-        (CLICKS, samples.click, Click),
-        (PURCHASES, samples.purchase, Purchase),
-        (INVENTORY, samples.stock_change, StockChange),
-    ],
-    ids=["clicks", "purchases", "inventory"],
-)
-def test_a_valid_record_is_the_event_of_its_stream(stream: Stream, event: Any, kind: type) -> None:
-    sent = event(event_time=NOW)
-    found = outcome(stream, samples.encode(sent))
-    assert not isinstance(found, str)
-    assert type(found) is kind
-    assert (found.event_id, found.event_time) == (sent["event_id"], NOW)
-
-
 def test_an_event_of_another_stream_is_rejected() -> None:
     assert "missing required field" in str(outcome(PURCHASES, samples.encode(samples.click(event_time=NOW))))
 
@@ -66,14 +37,7 @@ def test_an_event_of_another_stream_is_rejected() -> None:
         (b"", "Input data was truncated"),
         (b"{", "Input data was truncated"),
         (b"null", "Expected `object`, got `null`"),
-        (samples.encode(samples.click(page="moon")), "Invalid enum value"),
         (samples.encode(samples.click(user_id=None)), "Expected `str`, got `null`"),
-        (samples.encode(samples.click(event_time="yesterday")), "Invalid RFC3339"),
-        (
-            samples.encode(samples.click(event_time="2026-11-25T12:00:00")),
-            "Expected `datetime` with a timezone component",
-        ),
-        (samples.encode(samples.click(product_id="P00000")), "unknown product"),
     ],
 )
 def test_what_is_no_event_is_rejected_with_the_reason(value: bytes | None, reason: str) -> None:

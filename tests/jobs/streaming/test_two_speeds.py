@@ -15,7 +15,7 @@ import pytest
 from greenlet import GreenletExit, getcurrent, greenlet
 
 from clients import kafka
-from contracts.events import CLICKS, INVENTORY, PURCHASES, WATERMARK, Stream
+from contracts.events import INVENTORY, STREAMS, WATERMARK, Stream
 from contracts.hbase import SPEED_PROGRESS, Progress
 from generator import strange
 from jobs.streaming.views import count, read_kafka
@@ -29,7 +29,7 @@ LENGTH = 60
 
 def log_of(stream: Stream, chance: Random) -> list[bytes | None]:
     """Events of few users and products within half an hour, so that late and doubled ones are among them."""
-    make = {CLICKS: samples.click, PURCHASES: samples.purchase, INVENTORY: samples.stock_change}[stream]
+    make = samples.BY_STREAM[stream]
     values: list[bytes | None] = []
     while len(values) < LENGTH:
         changes: dict[str, Any] = {"event_time": NOW - timedelta(seconds=chance.randrange(1800))}
@@ -75,7 +75,7 @@ def ignore(alerts: Iterable[kafka.Record]) -> None:
     """Alerts go nowhere."""
 
 
-@pytest.mark.parametrize("stream", [CLICKS, PURCHASES, INVENTORY], ids=lambda stream: stream.name)
+@pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.name)
 @pytest.mark.parametrize("seed", range(60))
 def test_the_cells_are_those_of_a_driver_that_ran_alone(stream: Stream, seed: int) -> None:
     chance = Random(seed)
