@@ -156,9 +156,7 @@ def main(settings: Settings, wait: float, caught_up: float, days: tuple[date, ..
     counted = counts(settings)
     if wait:
         what = "data in every stream and in the speed layer"
-        counted = retry.until(
-            lambda: counts(settings), lambda found: not without_data(found), seconds=wait, pause=5, what=what
-        )
+        counted = retry.until(lambda: counts(settings), has_data, seconds=wait, pause=5, what=what)
     if days:
         counted["revenue"] = {"batch": batch_revenue(settings), **_speed_days(settings, days)}
     click.echo(msgspec.json.format(msgspec.json.encode(counted)).decode())
@@ -182,10 +180,9 @@ def _speed_days(settings: Settings, days: tuple[date, ...]) -> dict[str, Decimal
     }
 
 
-def without_data(counted: dict[str, Any]) -> list[str]:
-    """The streams without a row in Parquet, and ``the speed layer`` where it has counted no offset."""
-    empty = [name for name, stream in counted["landed"].items() if not stream.rows]
-    return empty if counted["speed_offsets"] else [*empty, "the speed layer"]
+def has_data(counted: dict[str, Any]) -> bool:
+    """Whether every stream has a row in Parquet, and the speed layer has counted an offset."""
+    return bool(counted["speed_offsets"]) and all(stream.rows for stream in counted["landed"].values())
 
 
 def counts(settings: Settings) -> dict[str, Any]:
