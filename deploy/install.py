@@ -1,16 +1,17 @@
 """Installing the platform on a cluster, without waiting for it."""
 
-import time
 from pathlib import Path
 from typing import Final
 
 from kubernetes import client
 
+from clients.retry import until
 from deploy.helm import UMBRELLA, Helm, build_dependencies
 from deploy.workloads import Release
 
 VALUES: Final = (UMBRELLA / "values-standalone.yaml", UMBRELLA / "values-kind.yaml")
 """What is installed when no values are named: no operators, and small enough for two cores."""
+REMOVAL_SECONDS: Final = 600.0
 POD_SECURITY: Final = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 
@@ -40,9 +41,16 @@ def make_namespace(release: Release) -> None:
 
 
 def remove_namespace(api: client.ApiClient, name: str) -> None:
-    """Removes a namespace with all that is in it, where it is there, and waits until it is gone."""
+    """Removes a namespace with all that is in it, where it is there, and waits until it is gone.
+
+    Raises :class:`NotReady` where it is still there after :data:`REMOVAL_SECONDS`.
+    """
     core = client.CoreV1Api(api)
-    while phase := {item.metadata.name: item.status.phase for item in core.list_namespace().items}.get(name):
-        if phase == "Active":
+
+    def phase() -> str | None:
+        found = {item.metadata.name: item.status.phase for item in core.list_namespace().items}.get(name)
+        if found == "Active":
             core.delete_namespace(name)
-        time.sleep(1)
+        return found
+
+    until(phase, lambda found: found is None, seconds=REMOVAL_SECONDS, what=f"the end of the namespace {name}")
