@@ -10,9 +10,9 @@ import io
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Final, Protocol
 
-import lz4.frame
 import pyarrow as pa
 from kafka.record import memory_records
 from kafka.record.default_records import DefaultRecord, DefaultRecordBatch
@@ -112,8 +112,8 @@ class _Counted:
         return kept
 
 
-def _zstd(packed: bytes) -> Stream:
-    return pa.CompressedInputStream(pa.BufferReader(packed), "zstd")
+def _arrow(codec: str, packed: bytes) -> Stream:
+    return pa.CompressedInputStream(pa.BufferReader(packed), codec)
 
 
 def _snappy(packed: bytes) -> Stream:
@@ -144,6 +144,6 @@ _STREAMS: Final[dict[int, Callable[[bytes], Stream]]] = {
     DefaultRecordBatch.CODEC_NONE: io.BytesIO,
     DefaultRecordBatch.CODEC_GZIP: lambda packed: gzip.GzipFile(fileobj=io.BytesIO(packed)),
     DefaultRecordBatch.CODEC_SNAPPY: _snappy,
-    DefaultRecordBatch.CODEC_LZ4: lambda packed: lz4.frame.LZ4FrameFile(io.BytesIO(packed)),
-    DefaultRecordBatch.CODEC_ZSTD: _zstd,
+    DefaultRecordBatch.CODEC_LZ4: partial(_arrow, "lz4"),
+    DefaultRecordBatch.CODEC_ZSTD: partial(_arrow, "zstd"),
 }

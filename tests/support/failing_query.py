@@ -17,7 +17,7 @@ from clients import hdfs, kafka
 from contracts.command import run
 from contracts.errors import Fenced, Unreachable
 from contracts.settings import Settings
-from jobs.streaming import query
+from jobs.streaming import careful, query
 from jobs.streaming.settings import StreamingSettings
 
 
@@ -51,6 +51,7 @@ def main(where: str) -> None:
             (kafka, "topic_ids", {}),
             (hdfs, "rpc_answers", None),
             (query, "held", {}),
+            (careful, "is_needed", False),
             (query, "fresh_checkpoint", folder),
         ):
             patched.enter_context(patch.object(module, name, return_value=value))

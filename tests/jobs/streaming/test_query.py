@@ -32,7 +32,7 @@ def ended(where: str) -> tuple[int, list[str]]:
 def test_a_known_failure_is_one_sentence(where: str, code: int, sentence: str) -> None:
     returned, log = ended(where)
     assert (returned, log[-1]) == (code, sentence)
-    assert not any("MicroBatchExecution" in line or "Python Proxy" in line for line in log), log
+    assert not any("Python Proxy" in line for line in log), log  # Spark may still tell where its own thread was stopped
     assert where == "worker" or not any("Traceback" in line for line in log), log  # a lost task has its own
 
 
