@@ -55,10 +55,14 @@ MORE_CHANCE: Final = 0.12
 """That a driver is started beside those that run."""
 ANY_TIME_CHANCE: Final = 0.1
 """That a kill does not wait until the driver has begun a batch."""
-BATCH_SECONDS: Final = 30.0
-"""For a driver to begin its first batch."""
-PAUSE_SECONDS: Final = 4.0
-"""The longest between that, or the round's beginning where it had begun before, and the kill."""
+BATCHES: Final = 4
+"""A kill falls into one of a driver's first so many batches, or a later one: the first does not go far for long."""
+BATCH_SECONDS: Final = 60.0
+"""For a driver to get there."""
+PAUSE_SECONDS: Final = 2.0
+"""The longest from a batch's beginning to the kill: about what a batch takes."""
+JAVA_OPTIONS: Final = "-XX:TieredStopAtLevel=1"
+"""Drivers start more often than anything else here, and the first compiler is enough for that."""
 SERVER_CHANCE: Final = 0.06
 """That a round kills a server as well."""
 KILLED_SERVERS: Final = ("hdfs-datanode", "hbase-regionserver", "hbase-thrift", "kafka")
@@ -140,7 +144,11 @@ class Drivers:
             process = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env={**os.environ, **environment(self.stack.site, driver_memory="512m")},
+                env={
+                    **os.environ,
+                    **environment(self.stack.site, driver_memory="512m"),
+                    "JDK_JAVA_OPTIONS": JAVA_OPTIONS,
+                },
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -154,21 +162,23 @@ class Drivers:
         return [driver.process.returncode for driver in ended]
 
     def in_a_batch(self, chance: Random) -> Driver:
-        """One of them, once it has begun its first batch: any, or the newest where that one does not get there."""
-        driver = chance.choice(self.running)
-        if driver is not self.running[-1] and begins(self.stack.settings(), driver):
+        """One of them that has begun so many batches: any, or the newest where that one does not get there."""
+        driver, number = chance.choice(self.running), chance.randrange(BATCHES)
+        if driver is not self.running[-1] and begins(self.stack.settings(), driver, number):
             return driver
-        begins(self.stack.settings(), self.running[-1])
+        begins(self.stack.settings(), self.running[-1], number)
         return self.running[-1]
 
 
-def begins(settings: Settings, driver: Driver) -> bool:
-    """Waits for a driver's first batch; False where it ends or is overtaken before, or takes too long."""
+def begins(settings: Settings, driver: Driver, number: int) -> bool:
+    """Waits for a driver's batch of this number; False where it ends or is overtaken before, or takes too long."""
     hdfs, deadline = files.client(settings), time.monotonic() + BATCH_SECONDS
     while time.monotonic() < deadline and not driver.ended():
-        if (phase := phase_of_spark(hdfs, driver)) != "starting":
-            return phase != "overtaken"
-        time.sleep(0.3)
+        if (phase := phase_of_spark(hdfs, driver)) == "overtaken":
+            return False
+        if phase != "starting" and max(begun(hdfs, driver), default=0) >= number:
+            return True
+        time.sleep(0.2)
     return False
 
 
@@ -188,11 +198,15 @@ def phase_of_spark(hdfs: InsecureClient, driver: Driver) -> str:
     """What Spark's checkpoint of its run tells; empty inside a batch."""
     if not (started := driver.started()):
         return "starting"
-    begun = batches(hdfs, f"{started['checkpoint']}/offsets")
-    if not begun:
+    if not (numbers := begun(hdfs, driver)):
         return "starting" if files.exists(hdfs, started["checkpoint"]) else "overtaken"
-    done = batches(hdfs, f"{started['checkpoint']}/commits")
-    return "between batches" if max(begun) in done else ""
+    return "between batches" if max(numbers) in batches(hdfs, f"{started['checkpoint']}/commits") else ""
+
+
+def begun(hdfs: InsecureClient, driver: Driver) -> list[int]:
+    """The batches that a driver has begun, as its checkpoint says."""
+    started = driver.started()
+    return batches(hdfs, f"{started['checkpoint']}/offsets") if started else []
 
 
 def batches(hdfs: InsecureClient, folder: str) -> list[int]:
