@@ -22,7 +22,7 @@ from contracts.hbase import Progress
 from contracts.paths import INGEST
 from contracts.settings import Settings
 from jobs import audit
-from jobs.streaming.commits import Commit, CommitLog, PartitionState, Writer
+from jobs.streaming.commits import Adoption, Commit, CommitLog, PartitionState, Writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +63,24 @@ def counted(progress: dict[str, Progress], topic: Topic) -> dict[str, Progress]:
 def adopt_landed(settings: Settings, topic: Topic) -> None:
     """Fences every ingest and commits the changed states."""
     writer = Writer(files.client(settings), INGEST)
-    last = writer.start()
-    last.partitions = {**last.partitions, **landed(last, topic)}
-    last.topic_ids = {**last.topic_ids, topic.name: topic.id}
-    last.sequence += 1
-    last.taken_back = []
-    writer.append(last)
+    writer.append(adopted(writer.start(), topic))
+
+
+def adopted(last: Commit, topic: Topic) -> Commit:
+    """The commit that follows ``last`` with the changed states, and what ``jobs.rebuild`` has to know of them."""
+    changed, sequence = landed(last, topic), last.sequence + 1
+    begun_again = [
+        Adoption(place, sequence, last.partitions[place].end, state.end, state.newest_ms)
+        for place, state in sorted(changed.items())
+    ]
+    return msgspec.structs.replace(
+        last,
+        sequence=sequence,
+        topic_ids={**last.topic_ids, topic.name: topic.id},
+        partitions={**last.partitions, **changed},
+        taken_back=[],
+        adoptions=[*last.adoptions, *begun_again],
+    )
 
 
 def adopt_counted(settings: Settings, changed: dict[str, Progress]) -> None:

@@ -2,7 +2,8 @@
 
 The rows are counted by the speed job's own code (``views.py``), a Kafka partition at a time in offset order. What it
 needs beside the events follows from them: lateness from the event times in offset order, and where a partition stands
-from the commit log.
+from the commit log. Where its offsets began again (``jobs.adopt``), the log says as of which commit, and the names of
+the landed files say which commit made them: what was before is counted first, and what came after has versions above.
 
 While it runs, the progress of every partition names the topic :data:`contracts.hbase.REBUILDING`, from which the speed
 job refuses to go on. The same progress says how far a run that broke off had come: the next one goes on from there.
@@ -10,6 +11,7 @@ job refuses to go on. The same progress says how far a run that broke off had co
 
 import io
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -66,12 +68,40 @@ class Landed(NamedTuple):
     path: str
 
 
-def landed_files(hdfs: InsecureClient, commit: Commit) -> dict[str, list[Landed]]:
-    """The files of each Kafka partition (``topic/number``) as of a commit, in offset order.
+class Stretch(NamedTuple):
+    """Offsets ``[begin, end)`` of a Kafka partition that follow each other, and the landed files of their rows.
 
-    Raises :class:`BrokenPromise` for a file that ingest did not name, and where offsets began again (``jobs.adopt``).
+    A partition has one, and another for each time that its offsets began again (``jobs.adopt``). ``base``: what the
+    versions of cells are above its offsets. ``newest_ms``: the newest event time before it. ``until``: the last commit
+    with rows of it.
     """
-    found: dict[str, list[tuple[int, Landed]]] = {key: [] for key in commit.partitions}
+
+    begin: int
+    end: int
+    base: int
+    newest_ms: int | None
+    until: int
+    files: list[Landed]
+
+
+def stretches(commit: Commit, key: str) -> list[Stretch]:
+    """The stretches of a partition (``topic/number``) as of a commit, oldest first, without their files."""
+    found, begin, base, newest_ms = [], 0, 0, None
+    for one in commit.adoptions:
+        if one.partition == key:
+            found.append(Stretch(begin, one.end, base, newest_ms, one.sequence, []))
+            begin, base, newest_ms = one.begin, base + one.end - one.begin, one.newest_ms
+    end = commit.partitions.get(key, PartitionState()).end
+    return [*found, Stretch(begin, end, base, newest_ms, commit.sequence, [])]
+
+
+def landed_files(hdfs: InsecureClient, commit: Commit) -> dict[str, list[Stretch]]:
+    """The stretches of each Kafka partition (``topic/number``) as of a commit, their files in offset order.
+
+    Raises :class:`BrokenPromise` for a file that ingest did not name, and for files that do not fit the log.
+    """
+    found = {key: stretches(commit, key) for key in commit.partitions}
+    made: defaultdict[tuple[str, int], list[tuple[int, Landed]]] = defaultdict(list)
     for stream in STREAMS:
         for path in files.walk(hdfs, paths.stream_folder(stream.name)):
             if files.hidden(path) or path in commit.taken_back:
@@ -81,19 +111,21 @@ def landed_files(hdfs: InsecureClient, commit: Commit) -> dict[str, list[Landed]
                 raise BrokenPromise(f"{path} does not tell its offsets by its name: it was not landed by ingest")
             key, made_by = f"{stream.topic}/{batch.partition}", batch.commit or 0
             if key in found and made_by <= commit.sequence:
-                found[key].append((made_by, Landed(batch.first, batch.last, path)))
-    for key, landed in found.items():
-        _require_one_topic(key, sorted(landed), commit.partitions[key].end)
-    return {key: sorted(file for _, file in landed) for key, landed in found.items()}
+                number = next(number for number, one in enumerate(found[key]) if made_by <= one.until)
+                made[key, number].append((made_by, Landed(batch.first, batch.last, path)))
+    for (key, number), landed in made.items():
+        _require_one_topic(key, sorted(landed), found[key][number].end)
+        found[key][number].files.extend(sorted(file for _, file in landed))
+    return found
 
 
 def _require_one_topic(key: str, landed: list[tuple[int, Landed]], end: int) -> None:
     """Raises where later commits landed offsets that earlier ones had, or no longer count what is landed."""
     again = any(one != other and after.first <= before.last for (one, before), (other, after) in pairwise(landed))
-    if again or (landed and landed[-1][1].last >= end):
+    if again or landed[-1][1].last >= end:
         raise BrokenPromise(
-            f"the offsets of {key} began again (jobs.adopt): its rows are of two topics, and jobs.rebuild cannot tell "
-            "what the speed layer made of them; nothing was changed"
+            f"the offsets of {key} began again, and ingest's log does not say where: its rows are of two topics, and "
+            "jobs.rebuild cannot tell what the speed layer made of them; nothing was changed"
         )
 
 
@@ -153,6 +185,32 @@ def events(topic: str, rows: pa.Table) -> Iterator[Event]:
 
 
 def rebuild_partition(
+    settings: Settings, key: str, found: list[Stretch], stands: Progress, delay: timedelta
+) -> Iterator[tuple[int, int]]:
+    """Counts what progress says is left of a partition, one stretch after the other, as the speed job counted them.
+
+    Yields how many rows were counted, and by how many offsets that goes on.
+    """
+    for stretch in found:
+        if stretch.base > stands.base:
+            begun = Progress(stretch.begin, stretch.newest_ms, REBUILDING, "", stretch.base)
+            write_progress(settings, {key: (begun, begun.version)})
+        if stretch.base >= stands.base:
+            reached = first_left(stretch, stands)
+            for rows, upto in rebuild_stretch(settings, key, stretch.files, reached, stretch.end, delay):
+                yield rows, upto - reached
+                reached = upto
+            yield 0, stretch.end - reached
+
+
+def first_left(stretch: Stretch, stands: Progress) -> int:
+    """The first offset of a stretch that is not counted yet."""
+    if stretch.base == stands.base:
+        return max(stretch.begin, stands.end)
+    return stretch.end if stretch.base < stands.base else stretch.begin
+
+
+def rebuild_stretch(
     settings: Settings, key: str, landed: list[Landed], start: int, end: int, delay: timedelta
 ) -> Iterator[tuple[int, int]]:
     """Counts a partition's rows ``[start, end)`` by the chunk; yields how many each had, and the offset after it.
@@ -186,7 +244,7 @@ def speed_progress(settings: Settings, below: int | None = None) -> dict[str, Pr
 
 def broken_off(found: Mapping[str, Progress]) -> bool:
     """Whether a rebuild has counted something and not ended."""
-    return all(one.topic_id == REBUILDING for one in found.values()) and any(one.end for one in found.values())
+    return all(one.topic_id == REBUILDING for one in found.values()) and any(one.version for one in found.values())
 
 
 def empty(settings: Settings, keys: list[str]) -> None:
@@ -243,8 +301,8 @@ def hand_over(settings: Settings, commit: Commit) -> None:
     for key in {*found, *commit.partitions}:
         state = commit.partitions.get(key, PartitionState())
         topic_id = commit.topic_ids.get(key.rpartition("/")[0], "")
-        # The claim is version 0.
-        ends[key] = Progress(state.end, state.newest_ms, topic_id, generation), max(state.end, 1)
+        value = Progress(state.end, state.newest_ms, topic_id, generation, stretches(commit, key)[-1].base)
+        ends[key] = value, max(value.version, 1)  # the claim is version 0
     write_progress(settings, ends)
 
 
@@ -268,22 +326,19 @@ def rebuild(settings: Settings, speed: StreamingSettings, commit: Commit) -> dic
     landed = landed_files(hdfs, commit)
     before = speed_progress(settings)
     if broken_off(before):
-        log.info("goes on from a run that broke off", records=sum(one.end for one in before.values()))
+        log.info("goes on from a run that broke off", records=sum(one.version for one in before.values()))
     else:
         empty(settings, list(landed))
         before = {}
     counting = time.monotonic()
-    starts = {key: before.get(key, Progress()).end for key in landed}
+    stands = {key: before.get(key, Progress()) for key in landed}
+    left = sum(one.end - first_left(one, stands[key]) for key, found in landed.items() for one in found)
     done = 0
-    with progress.shown("offsets", sum(commit.partitions[key].end - starts[key] for key in landed)) as advance:
+    with progress.shown("offsets", left) as advance:
         for key, found in landed.items():
-            end = commit.partitions[key].end
-            reached = starts[key]
-            for rows, upto in rebuild_partition(settings, key, found, reached, end, speed.delay):
+            for rows, offsets in rebuild_partition(settings, key, found, stands[key], speed.delay):
                 done += rows
-                advance(upto - reached)
-                reached = upto
-            advance(end - reached)
+                advance(offsets)
     seconds = time.monotonic() - counting
     hand_over(settings, commit)
     return {
@@ -318,7 +373,7 @@ def plan(settings: Settings, commit: Commit) -> dict[str, Any]:
     stands = speed_progress(settings)
     return {
         "landed": {topic: total.landed for topic, total in commit.totals.items()},
-        "files": sum(map(len, landed.values())),
+        "files": sum(len(one.files) for found in landed.values() for one in found),
         "empties": [] if broken_off(stands) else [table.name for table in HBASE_TABLES],
         "speed_stands_at": {key: stands[key].end for key in sorted(stands)},
         "would_stand_at": {key: commit.partitions[key].end for key in sorted(landed)},

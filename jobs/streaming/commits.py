@@ -79,11 +79,24 @@ class Counts(msgspec.Struct):
         return Counts(*(getattr(self, name) + getattr(other, name) for name in self.__struct_fields__))
 
 
+class Adoption(msgspec.Struct, frozen=True):
+    """Where the offsets of a partition (``topic/number``) began again (``jobs.adopt``), and as of which commit.
+
+    ``end``: up to which offset those before it were landed. ``newest_ms``: the newest event time to go on from.
+    """
+
+    partition: str
+    sequence: int
+    end: int
+    begin: int
+    newest_ms: int | None
+
+
 class Commit(msgspec.Struct):
     """The state after a batch. ``partitions`` are keyed ``topic/partition``, ``topic_ids`` and ``totals`` by topic.
 
-    ``staging``: the folder of the files until they are where readers find them. ``gaps``: all that
-    were ever found. ``taken_back``: files of an earlier commit that could not be published whole, whose records are
+    ``staging``: the folder of the files until they are where readers find them. ``gaps`` and ``adoptions``: all that
+    there ever were. ``taken_back``: files of an earlier commit that could not be published whole, whose records are
     landed again.
     """
 
@@ -95,6 +108,7 @@ class Commit(msgspec.Struct):
     staging: str = ""
     gaps: list[Gap] = []
     taken_back: list[str] = []
+    adoptions: list[Adoption] = []
 
 
 class CommitLog:

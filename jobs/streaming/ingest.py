@@ -60,7 +60,7 @@ class Ingest:
             partitions[gap.partition] = msgspec.structs.replace(partitions[gap.partition], end=gap.end)
             totals[topic] = totals.get(topic, Counts()).plus(Counts(missed=gap.end - gap.start))
         commit = Commit(self._last.sequence + 1, self._last.topic_ids, [], partitions, totals)
-        commit.gaps = [*self._last.gaps, *found]
+        commit.gaps, commit.adoptions = [*self._last.gaps, *found], self._last.adoptions
         self._log.append(commit)
         self._last = commit
         return sum(gap.end - gap.start for gap in found)
@@ -112,7 +112,9 @@ def next_commit(last: Commit, summaries: list[Summary], staging: str) -> Commit:
         partitions[summary.partition] = summary.state
         totals[topic] = totals.get(topic, Counts()).plus(summary.counts)
     landed = [file for summary in summaries for file in summary.files]
-    return Commit(last.sequence + 1, last.topic_ids, landed, partitions, totals, staging, last.gaps)
+    commit = Commit(last.sequence + 1, last.topic_ids, landed, partitions, totals, staging, last.gaps)
+    commit.adoptions = last.adoptions
+    return commit
 
 
 def require_same_topics(last: Commit, topic_ids: dict[str, str]) -> None:

@@ -106,7 +106,8 @@ def test_files_of_two_topics_are_told_apart(
     commit = Commit(5, partitions={f"{CLICKS.topic}/0": PartitionState(end)})
     if fine:
         landed = rebuild.landed_files(None, commit)  # type: ignore[arg-type]
-        assert [file.path for file in landed[f"{CLICKS.topic}/0"]] == listed[: 1 if end == 10 else 3]
+        [stretch] = landed[f"{CLICKS.topic}/0"]
+        assert [file.path for file in stretch.files] == listed[: 1 if end == 10 else 3]
     else:
         with pytest.raises(BrokenPromise, match="the offsets of ecommerce-clicks/0 began again"):
             rebuild.landed_files(None, commit)  # type: ignore[arg-type]

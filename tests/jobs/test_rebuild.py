@@ -9,6 +9,7 @@ import pytest
 
 from clients import hbase
 from clients import hdfs as files
+from clients import kafka as kafka_client
 from clients.retry import until
 from contracts import hbase as tables
 from contracts import paths, topics
@@ -16,7 +17,7 @@ from contracts.errors import BrokenPromise
 from contracts.events import CLICKS, INVENTORY, PURCHASES, STREAMS
 from contracts.hbase import SPEED_PROGRESS
 from contracts.settings import Settings
-from jobs import rebuild
+from jobs import prepare, rebuild
 from jobs.streaming.commits import Commit
 from local.stack import Stack
 from tests.support import kafka, samples
@@ -121,6 +122,31 @@ def test_records_not_landed_yet_are_left_to_the_speed_job(stack: Settings, job: 
     assert not hbase.scan(stack, tables.USER_PROFILES, row_prefix=b"ahead"), "it has not landed"
     ok(job(*SPEED))
     assert cells(stack) == ahead
+
+
+def test_a_topic_that_was_created_anew_is_counted_after_the_old_one(
+    stack: Settings, job: Job, counted: dict[str, list[Any]]
+) -> None:
+    kafka.produce(stack, PURCHASES.topic, [("old", samples.encode(samples.purchase(user_id="old")))])
+    both(job)
+    with kafka_client.admin(stack) as admin:
+        admin.delete_topics([PURCHASES.topic])
+    until(lambda: prepare.missing_topics(stack) == [PURCHASES.topic], seconds=60)
+    prepare.create_topics(stack, [PURCHASES.topic])
+    again = [("new", samples.encode(samples.purchase(user_id=user))) for user in ("old", "new") * 3]
+    kafka.produce(stack, PURCHASES.topic, again)
+    assert job(*INGEST).returncode == job(*SPEED).returncode == 1
+    ok(job("jobs.adopt", "--topic", PURCHASES.topic))
+    both(job)
+    adopted = cells(stack)
+    assert adopted != counted
+    ok(job("jobs.rebuild"))
+    assert cells(stack) == adopted
+    kafka.produce(stack, PURCHASES.topic, again[:1])
+    both(job)
+    gone_on = cells(stack)
+    ok(job("jobs.rebuild"))
+    assert cells(stack) == gone_on
 
 
 def test_it_refuses_while_the_speed_job_counts(stack: Settings, local_stack: Stack, job: Job, counted: object) -> None:
