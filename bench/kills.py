@@ -13,9 +13,7 @@ them, one in staging or publishing as overtaken.
 """
 
 import json
-import os
 import subprocess
-import sys
 import time
 from collections import Counter
 from contextlib import suppress
@@ -42,9 +40,8 @@ from contracts.events import CLICKS, INVENTORY, PURCHASES
 from contracts.settings import Settings
 from jobs import audit
 from jobs.streaming.commits import CommitLog
-from local.jobs import environment
+from local.jobs import start
 from local.servers import SERVERS, with_dependencies
-from local.site import ROOT
 from local.stack import Stack
 
 LOGS: Final = REPORTS / "kills"
@@ -61,8 +58,6 @@ BATCH_SECONDS: Final = 60.0
 """For a driver to get there."""
 PAUSE_SECONDS: Final = 2.0
 """The longest from a batch's beginning to the kill: about what a batch takes."""
-JAVA_OPTIONS: Final = "-XX:TieredStopAtLevel=1"
-"""Drivers start more often than anything else here, and the first compiler is enough for that."""
 SERVER_CHANCE: Final = 0.06
 """That a round kills a server as well."""
 KILLED_SERVERS: Final = ("hdfs-datanode", "hbase-regionserver", "hbase-thrift", "kafka")
@@ -139,20 +134,10 @@ class Drivers:
     def start(self) -> None:
         self.made += 1
         path = LOGS / f"{self.job}-{self.made}.log"
-        command = [sys.executable, "-m", f"jobs.streaming.{self.job}", "--trigger", "0", "--max-offsets", "2000"]
+        command = [f"jobs.streaming.{self.job}", "--trigger", "0", "--max-offsets", "2000"]
         with path.open("wb") as log:
-            process = subprocess.Popen(
-                command,
-                cwd=ROOT,
-                env={
-                    **os.environ,
-                    **environment(self.stack.site, driver_memory="512m"),
-                    "JDK_JAVA_OPTIONS": JAVA_OPTIONS,
-                },
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+            options: dict[str, Any] = {"stdout": log, "stderr": log, "start_new_session": True}
+            process = start(self.stack.site, *command, driver_memory="512m", **options)
         self.running.append(Driver(self.job, process, path))
 
     def ended(self) -> list[int]:
@@ -286,14 +271,9 @@ def written(settings: Settings, place: str, version: int) -> bool:
 
 
 def shop(stack: Stack, ledger: Path, rate: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "generator", "--rate", str(rate), "--malformed-share", "0.01"]
+    command = ["generator", "--rate", str(rate), "--malformed-share", "0.01", "--ledger", str(ledger)]
     with (LOGS / "shop.log").open("wb") as log:
-        return subprocess.Popen(
-            [*command, "--ledger", str(ledger)],
-            cwd=ROOT,
-            env={**os.environ, **environment(stack.site)},
-            stderr=log,
-        )
+        return start(stack.site, *command, stderr=log)
 
 
 def play(stack: Stack, rounds: int, chance: Random) -> tuple[Counter[str], Counter[str]]:
@@ -349,16 +329,11 @@ def revive(stack: Stack) -> None:
 
 def drain(stack: Stack, job: str) -> None:
     """One driver alone takes what is left. Raises :class:`Failed` where it cannot."""
-    done = subprocess.run(
-        [sys.executable, "-m", f"jobs.streaming.{job}", "--available-now"],
-        cwd=ROOT,
-        env={**os.environ, **environment(stack.site)},
-        capture_output=True,
-        text=True,
-        timeout=DRAIN_SECONDS,
-    )
-    if done.returncode:
-        raise Failed(f"the last {job} ended with exit code {done.returncode}: {done.stderr[-1000:]}")
+    command = [f"jobs.streaming.{job}", "--available-now"]
+    process = start(stack.site, *command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    _, said = process.communicate(timeout=DRAIN_SECONDS)
+    if process.returncode:
+        raise Failed(f"the last {job} ended with exit code {process.returncode}: {said[-1000:]}")
 
 
 def wrong(stack: Stack, ledger: dict[str, Any]) -> list[str]:

@@ -84,11 +84,11 @@ def speed_offsets(settings: Settings) -> dict[str, int]:
     return {place: progress.end for place, progress in speed_progress(settings).items()}
 
 
-def speed_progress(settings: Settings) -> dict[str, Progress]:
-    """What the speed layer has counted of each partition, keyed ``topic/partition``."""
+def speed_progress(settings: Settings, below: int | None = None) -> dict[str, Progress]:
+    """What the speed layer has counted of each partition, keyed ``topic/partition``; or had at versions ``below``."""
     return {
         f"{row.decode()}/{partition_of(column)}": msgspec.json.decode(value, type=Progress)
-        for row, cells in hbase.scan(settings, SPEED_PROGRESS)
+        for row, cells in hbase.scan(settings, SPEED_PROGRESS, timestamp=below)
         for column, value in cells.items()
     }
 

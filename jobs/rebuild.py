@@ -42,7 +42,7 @@ from contracts.events import BY_TOPIC, STREAMS, from_epoch_ms
 from contracts.hbase import HBASE_TABLES, REBUILDING, SPEED_PROGRESS, HBaseTable, Progress
 from contracts.paths import INGEST, SPEED
 from contracts.settings import Settings
-from jobs import prepare, progress
+from jobs import audit, prepare, progress
 from jobs.streaming.commits import Commit, CommitLog, PartitionState
 from jobs.streaming.records import Event
 from jobs.streaming.settings import StreamingSettings, streaming_options
@@ -235,11 +235,7 @@ def speed_progress(settings: Settings, below: int | None = None) -> dict[str, Pr
     """Where the speed layer stands by ``topic/number``, or stood at versions ``below`` this; {} without a table."""
     if SPEED_PROGRESS.name in prepare.missing_hbase_tables(settings):
         return {}
-    return {
-        f"{row.decode()}/{tables.partition_of(column)}": msgspec.json.decode(value, type=Progress)
-        for row, cells in hbase.scan(settings, SPEED_PROGRESS, timestamp=below)
-        for column, value in cells.items()
-    }
+    return audit.speed_progress(settings, below)
 
 
 def broken_off(found: Mapping[str, Progress]) -> bool:

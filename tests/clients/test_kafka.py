@@ -14,6 +14,7 @@ from clients import kafka
 from contracts.acls import CLIENTS
 from contracts.errors import Mistake, NotFound, Refused, Unreachable
 from contracts.events import CLICKS, STREAMS
+from contracts.products import CATALOG
 from contracts.settings import Settings
 from contracts.topics import ALERTS, DEAD_LETTERS, TOPICS
 from jobs import acls, prepare
@@ -85,7 +86,7 @@ def test_a_client_may_do_its_part_of_the_pipeline_alone() -> None:
     may = {client.name: (set(client.reads), set(client.writes)) for client in CLIENTS}
     streams, everything = {stream.topic for stream in STREAMS}, {topic.name for topic in TOPICS}
     assert may == {
-        "generator": (set(), streams),
+        "generator": (set(), streams | {CATALOG}),
         "ingest": (streams, {DEAD_LETTERS}),
         "speed": (streams, {ALERTS}),
         "audit": (everything, set()),
