@@ -4,17 +4,17 @@ What ends a job for good is a record that no memory holds: a compressed one of a
 (``clients.batches``). Kafka has no setting against it, and Spark's source has none to leave it out.
 """
 
+import hashlib
+import json
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-import msgspec
 import pyarrow as pa
 from hdfs import InsecureClient
 
 from clients import hdfs, kafka
 from clients.batches import bounded
-from contracts.errors import NotFound
 from contracts.settings import Settings
 
 FRUITLESS_STARTS: Final = 2
@@ -23,8 +23,9 @@ CHUNK_BYTES: Final = 16 * 1024 * 1024
 CHUNK_RECORDS: Final = 10_000
 POLL_RECORDS: Final = 4
 """Held by the consumer at once, each with up to ``clients.batches.KEPT_BYTES`` of its value."""
-STARTS: Final = "starts.json"
-"""In the checkpoints' folder: where the last starts began, and how many there were."""
+STARTS: Final = "starts-"
+"""Begins the name of a folder among the checkpoints that says where the last starts began, and how many there were: a
+folder, since the speed job's pods reach the NameNode and no DataNode over WebHDFS."""
 SCHEMA: Final = pa.schema(
     [
         ("topic", pa.string()),
@@ -38,23 +39,16 @@ SCHEMA: Final = pa.schema(
 """Of Spark's Kafka source."""
 
 
-class Starts(msgspec.Struct):
-    """Starts of a job, one after the other, that began at the same offsets (by ``topic/number``)."""
-
-    offsets: dict[str, int]
-    count: int = 1
-
-
 def is_needed(client: InsecureClient, folder: str, offsets: Mapping[str, int]) -> bool:
     """Notes a start in the checkpoints' folder; whether earlier ones began at the same offsets and got nowhere."""
-    path = f"{folder}/{STARTS}"
-    try:
-        last = msgspec.json.decode(hdfs.read(client, path), type=Starts)
-    except (NotFound, msgspec.DecodeError):
-        last = Starts({})
-    now = Starts(dict(offsets), last.count + 1 if last.offsets == offsets else 1)
-    hdfs.write(client, path, msgspec.json.encode(now))
-    return now.count > FRUITLESS_STARTS
+    where = hashlib.sha256(json.dumps(offsets, sort_keys=True).encode()).hexdigest()[:16]
+    known = [name for name in hdfs.names(client, folder) if name.startswith(STARTS)]
+    counts = [int(name.rpartition("-")[2]) for name in known if name.startswith(f"{STARTS}{where}-")]
+    count = max(counts, default=0) + 1
+    hdfs.make_folder(client, f"{folder}/{STARTS}{where}-{count}")
+    for name in known:
+        hdfs.remove(client, f"{folder}/{name}")
+    return count > FRUITLESS_STARTS
 
 
 def chunks(settings: Settings, offsets: Mapping[str, int], ranges: kafka.Ranges, most: int) -> Iterator[pa.Table]:

@@ -141,7 +141,7 @@ def fresh_checkpoint(settings: Settings, folder: str, run_id: str) -> str:
     """The checkpoint folder of a run; those of earlier runs, which nobody reads, are removed."""
     client = hdfs.client(settings)
     for old in hdfs.names(client, folder):
-        if old != careful.STARTS:
+        if not old.startswith(careful.STARTS):
             hdfs.remove(client, f"{folder}/{old}")
     return f"{folder}/{run_id}"
 
