@@ -4,8 +4,6 @@ What ends a job for good is a record that no memory holds: a compressed one of a
 (``clients.batches``). Kafka has no setting against it, and Spark's source has none to leave it out.
 """
 
-import hashlib
-import json
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -18,14 +16,14 @@ from clients.batches import bounded
 from contracts.settings import Settings
 
 FRUITLESS_STARTS: Final = 2
-"""At the same offsets, before the records there are read with care: a killed job is none that cannot go on."""
+"""At the same offset, before the records there are read with care: a killed job is none that cannot go on."""
 CHUNK_BYTES: Final = 16 * 1024 * 1024
 CHUNK_RECORDS: Final = 10_000
 POLL_RECORDS: Final = 4
 """Held by the consumer at once, each with up to ``clients.batches.KEPT_BYTES`` of its value."""
 STARTS: Final = "starts-"
-"""Begins the name of a folder among the checkpoints that says where the last starts began, and how many there were: a
-folder, since the speed job's pods reach the NameNode and no DataNode over WebHDFS."""
+"""Begins the names of folders among the checkpoints: where each partition with records waiting began at the last start,
+and at how many in a row. Folders, since the speed job's pods reach no DataNode over WebHDFS."""
 SCHEMA: Final = pa.schema(
     [
         ("topic", pa.string()),
@@ -39,16 +37,24 @@ SCHEMA: Final = pa.schema(
 """Of Spark's Kafka source."""
 
 
-def is_needed(client: InsecureClient, folder: str, offsets: Mapping[str, int]) -> bool:
-    """Notes a start in the checkpoints' folder; whether earlier ones began at the same offsets and got nowhere."""
-    where = hashlib.sha256(json.dumps(offsets, sort_keys=True).encode()).hexdigest()[:16]
+def is_needed(client: InsecureClient, folder: str, offsets: Mapping[str, int], ranges: kafka.Ranges) -> bool:
+    """Notes a start in the checkpoints' folder; whether in a partition earlier ones began at its offset, got nowhere.
+
+    Each partition is counted by itself: the speed job goes on in the others before one ends it.
+    """
     known = [name for name in hdfs.names(client, folder) if name.startswith(STARTS)]
-    counts = [int(name.rpartition("-")[2]) for name in known if name.startswith(f"{STARTS}{where}-")]
-    count = max(counts, default=0) + 1
-    hdfs.make_folder(client, f"{folder}/{STARTS}{where}-{count}")
+    notes: dict[str, int] = {}
+    for place, offset in offsets.items():
+        if ranges[place][1] > offset:
+            begin = f"{STARTS}{place.replace('/', '-')}-{offset}-"
+            counts = [int(name.removeprefix(begin)) for name in known if name.startswith(begin)]
+            count = max(counts, default=0) + 1
+            notes[f"{begin}{count}"] = count
+    for name in notes:
+        hdfs.make_folder(client, f"{folder}/{name}")
     for name in known:
         hdfs.remove(client, f"{folder}/{name}")
-    return count > FRUITLESS_STARTS
+    return any(count > FRUITLESS_STARTS for count in notes.values())
 
 
 def chunks(settings: Settings, offsets: Mapping[str, int], ranges: kafka.Ranges, most: int) -> Iterator[pa.Table]:

@@ -68,7 +68,7 @@ def run_query(
     job = make_handler(run_id, topic_ids)
     ranges = held(settings, topics, job.done)
     starts = starting(ranges, job.done)
-    with_care = careful.is_needed(hdfs.client(settings), streaming.checkpoint, starts)
+    with_care = careful.is_needed(hdfs.client(settings), streaming.checkpoint, starts, ranges)
     metrics = Metrics(name, outcomes)
     metrics.add(job.counts)
     if streaming.metrics_port:

@@ -103,36 +103,8 @@ def test_a_record_larger_than_memory_ends_no_job_for_good(stack: Settings, job: 
         for name in starts(hdfs, folder):  # of jobs that had nothing to do
             files.remove(hdfs, f"{folder}/{name}")
         assert job(*module).returncode, "a task holds it: make it larger"
-        (tried,) = starts(hdfs, folder)
-        files.move(hdfs, f"{folder}/{tried}", f"{folder}/{tried[:-1]}{careful.FRUITLESS_STARTS}")
-        ok(job(*module))
-    after = outcomes(stack)[CLICKS.topic]
-    assert (after.landed - before.landed, after.dead_letters - before.dead_letters) == (1, 2)
-
-
-def test_a_flood_of_dead_letters_in_one_batch_goes_out(stack: Settings, job: Job, caught_up: None) -> None:
-    before, letters = outcomes(stack)[CLICKS.topic], audit.dead_letters(stack)[CLICKS.topic]
-    kafka.produce(stack, CLICKS.topic, [("flood", b"flood %d" % number) for number in range(FLOOD)])
-    ok(job(*INGEST))
-    assert outcomes(stack)[CLICKS.topic].dead_letters - before.dead_letters == FLOOD
-    assert audit.dead_letters(stack)[CLICKS.topic] - letters == FLOOD
-    ok(job(*SPEED))
-
-
-def test_a_record_larger_than_memory_ends_no_job_for_good(stack: Settings, job: Job, caught_up: None) -> None:
-    """Some megabytes compressed, it is refused by no broker, and held by no task of Spark's."""
-    before, letters = outcomes(stack)[CLICKS.topic], audit.dead_letters(stack)
-    size = {"message.max.bytes": BOMB_BYTES + 10_000, "queue.buffering.max.kbytes": 2_000_000}
-    kafka_client.send_all(stack, CLICKS.topic, [("bomb", b" " * BOMB_BYTES, {})], **size, **{"compression.type": "lz4"})
-    kafka.produce(stack, CLICKS.topic, [("bomb", samples.encode(samples.click())) for _ in range(20)])
-    for module in (INGEST, SPEED):
-        assert job(*module).returncode, "a task holds it: make it larger"
-        folder = f"{paths.CHECKPOINTS}/{module[0].rpartition('.')[2]}"
-        hdfs = files.client(stack)
-        (tried,) = [name for name in files.names(hdfs, folder) if name.startswith(careful.STARTS)]
-        start, _, count = tried.rpartition("-")
-        assert count == "1"
-        files.move(hdfs, f"{folder}/{tried}", f"{folder}/{start}-{careful.FRUITLESS_STARTS}")
+        for name in starts(hdfs, folder):
+            files.move(hdfs, f"{folder}/{name}", f"{folder}/{name[:-1]}{careful.FRUITLESS_STARTS}")
         ok(job(*module))
     after = outcomes(stack)[CLICKS.topic]
     assert (after.landed - before.landed, after.dead_letters - before.dead_letters) == (20, 1)
