@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from contracts.catalog import CATEGORIES, category_of
-from contracts.events import CLICKS, INVENTORY, PURCHASES, StockChange
+from contracts.events import CLICKS, INVENTORY, PURCHASES, StockChange, epoch_ms
 from contracts.products import Product
 from generator.catalogue import CHANGE_HOUR, FEWEST, FIRST_PRODUCTS, Catalogue, founded_day
-from generator.config import ONE_DAY, Changes, rng_for
+from generator.config import ONE_DAY, Changes, Config, Imperfections, Share, rng_for
+from generator.shop import Shop
 from tests.support.account import Account
 from tests.support.shop import DAY, play
 
@@ -136,3 +137,16 @@ def test_a_shop_of_many_years_keeps_products_in_every_category() -> None:
         assert shares[catalogue.category == index].sum() == pytest.approx(1)
     prices = catalogue.cents[catalogue.known()] / catalogue.first_cents[catalogue.known()]
     assert 0.5 < prices.min() < prices.max() < 1.5, "near the first price, however often it changed"
+
+
+def test_a_live_shop_changes_at_its_hour() -> None:
+    at = datetime.combine(DAY, time(CHANGE_HOUR), UTC)
+    config = Config(7, Share(), Imperfections(0, 0, 0, 0), rate=20, changes=Changes(2, 1, 3))
+    shop = Shop(config, epoch_ms(at) - 2_500, run=1)
+    before, shop.unpublished = shop.unpublished, []
+    while shop.now < epoch_ms(at) + 2_000:
+        shop.step()
+    assert dict(shop.changed) == {"launched": 2, "withdrawn": 1, "repriced": 3}
+    assert {product.valid_from for product in shop.unpublished} == {at}
+    new = {product.product_id for product in shop.unpublished} - {product.product_id for product in before}
+    assert len(new) == 2
