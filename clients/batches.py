@@ -93,15 +93,20 @@ class _Counted:
             self.read(SKIP_BYTES)
         self.read(size % SKIP_BYTES)
 
-    def varint(self) -> int:
-        """A number in zigzag encoding."""
+    def unsigned(self) -> int:
+        """A number of seven bits a byte, the lowest first."""
         result = shift = 0
         while True:
             (byte,) = self.read(1)
             result |= (byte & 0x7F) << shift
             if byte < 0x80:
-                return (result >> 1) ^ -(result & 1)
+                return result
             shift += 7
+
+    def varint(self) -> int:
+        """A number in zigzag encoding."""
+        number = self.unsigned()
+        return (number >> 1) ^ -(number & 1)
 
     def field(self) -> bytes | None:
         size = self.varint()
@@ -129,12 +134,7 @@ def _snappy(packed: bytes) -> Stream:
 
 
 def _snappy_block(packed: bytes) -> bytes:
-    size = shift = 0
-    for byte in packed:
-        size |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            break
+    size = _Counted(io.BytesIO(packed)).unsigned()
     if size > SNAPPY_RATIO * len(packed):
         raise ValueError(f"a Snappy block of {len(packed)} bytes says that it holds {size}")
     return bytes(pa.Codec("snappy").decompress(packed, decompressed_size=size))

@@ -5,16 +5,16 @@ popularity of a category's products follows Zipf's law.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import date
 from decimal import Decimal
 from typing import Final
 
 import numpy as np
 
 from contracts.catalog import CATEGORIES, MAX_PRODUCTS, category_of, product_id
-from contracts.events import epoch_ms, from_epoch_ms
+from contracts.events import from_epoch_ms
 from contracts.products import Product
-from generator.config import DAY_MS, Changes, cumulative, rng_for
+from generator.config import DAY_MS, Changes, cumulative, midnight_ms, rng_for
 
 FIRST_PRODUCTS: Final = 2_000
 """With which the shop was founded."""
@@ -90,7 +90,7 @@ class Catalogue:
         self.first_cents[:FIRST_PRODUCTS] = self._cents(deviation)[:FIRST_PRODUCTS]
         self.cents = self.first_cents.copy()
         """Price in euro cents."""
-        self.valid_from = np.full(size, _ms(FOUNDED))
+        self.valid_from = np.full(size, midnight_ms(FOUNDED))
         """Since when each product is as it is, ms."""
         self.available = np.arange(size) < FIRST_PRODUCTS
         self.instead = np.arange(size)
@@ -202,10 +202,6 @@ class Catalogue:
         return np.flatnonzero(self.first_cents)
 
 
-def _ms(day: date) -> int:
-    return epoch_ms(datetime.combine(day, time(), UTC))
-
-
 def change_ms(day: int) -> int:
     """When the changes of a day (from the epoch) take effect."""
     return day * DAY_MS + CHANGE_HOUR * DAY_MS // 24
@@ -218,4 +214,4 @@ def first_change(after_ms: int) -> int:
 
 def founded_day() -> int:
     """From the epoch."""
-    return _ms(FOUNDED) // DAY_MS
+    return midnight_ms(FOUNDED) // DAY_MS

@@ -57,6 +57,11 @@ class Days(click.ParamType):
         return days
 
 
+def _over_days(flag: str, kind: click.ParamType, usual: float, text: str) -> Callable[[Any], Any]:
+    """The option of something that is there over days, unless the user says otherwise."""
+    return click.option(flag, type=kind, show_envvar=True, help=f"{text}  [default: {usual:g} with --days, else 0]")
+
+
 @click.command(context_settings={"auto_envvar_prefix": PREFIX, "show_default": True, "max_content_width": 120})
 @click.option(
     "--rate",
@@ -121,12 +126,7 @@ class Days(click.ParamType):
     show_envvar=True,
     help="Share of events sent 15 minutes to 3 hours after they happened.",
 )
-@click.option(
-    "--later-day-share",
-    type=float,
-    show_envvar=True,
-    help=f"Share of events sent 1 to 5 days after their own.  [default: {OVER_DAYS.later_day:g} with --days, else 0]",
-)
+@_over_days("--later-day-share", click.FLOAT, OVER_DAYS.later_day, "Share of events sent 1 to 5 days after their own.")
 @click.option(
     "--duplicate-share",
     type=float,
@@ -134,12 +134,11 @@ class Days(click.ParamType):
     show_envvar=True,
     help="Share of events sent again within 3 minutes.",
 )
-@click.option(
+@_over_days(
     "--stale-duplicate-share",
-    type=float,
-    show_envvar=True,
-    help="Share of events sent again 15 minutes to 2 days later.  "
-    f"[default: {OVER_DAYS.stale_duplicate:g} with --days, else 0]",
+    click.FLOAT,
+    OVER_DAYS.stale_duplicate,
+    "Share of events sent again 15 minutes to 2 days later.",
 )
 @click.option(
     "--out-of-order-share",
@@ -184,24 +183,9 @@ class Days(click.ParamType):
     show_envvar=True,
     help=f"Share of the pages that bots see.  [default: {BOT_SHARE:g} with --preset realistic, else 0]",
 )
-@click.option(
-    "--launches",
-    type=CHANGES,
-    show_envvar=True,
-    help=f"Products that are new each day.  [default: {CHANGES_A_DAY.launches} with --days, else 0]",
-)
-@click.option(
-    "--withdrawals",
-    type=CHANGES,
-    show_envvar=True,
-    help=f"Products that are withdrawn each day.  [default: {CHANGES_A_DAY.withdrawals} with --days, else 0]",
-)
-@click.option(
-    "--price-changes",
-    type=CHANGES,
-    show_envvar=True,
-    help=f"Products that get another price each day.  [default: {CHANGES_A_DAY.prices} with --days, else 0]",
-)
+@_over_days("--launches", CHANGES, CHANGES_A_DAY.launches, "Products that are new each day.")
+@_over_days("--withdrawals", CHANGES, CHANGES_A_DAY.withdrawals, "Products that are withdrawn each day.")
+@_over_days("--price-changes", CHANGES, CHANGES_A_DAY.prices, "Products that get another price each day.")
 @click.option("--seed", type=int, default=1, show_envvar=True, help="Makes catalogue, visitors and what they do.")
 @click.option("--replicas", type=int, default=1, show_envvar=True, help="How many processes share the shop.")
 @click.option("--replica", type=int, default=0, show_envvar=True, help="Which of them this is, from 0.")

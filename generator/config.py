@@ -10,7 +10,7 @@ import numpy as np
 
 from contracts.catalog import CATEGORIES, WAREHOUSES
 from contracts.errors import Mistake
-from contracts.events import MAX_CLOCK_SKEW, MAX_EVENT_AGE, WATERMARK
+from contracts.events import MAX_CLOCK_SKEW, MAX_EVENT_AGE, WATERMARK, epoch_ms
 from generator.presets import DEMO, Preset
 from generator.troubles import Outage, WrongClock
 
@@ -111,6 +111,9 @@ class Changes:
     withdrawals: int = 0
     prices: int = 0
 
+    def __bool__(self) -> bool:
+        return self != Changes()
+
 
 @dataclass(frozen=True, slots=True)
 class Config:
@@ -144,7 +147,7 @@ class Config:
     def start_ms(self) -> int:
         """First millisecond of the days played."""
         assert self.day is not None
-        return int(datetime.combine(self.day, time(), UTC).timestamp() * 1000)
+        return midnight_ms(self.day)
 
     @property
     def span(self) -> str | None:
@@ -165,13 +168,18 @@ class Config:
         )
         over_days = (self.days, self.growth, self.outages, self.wrong_clocks, wrong.later_day, wrong.stale_duplicate)
         further = f"{over_days} {self.preset.name} {self.bots}"
-        if self.changes != Changes():
+        if self.changes:
             further += f" {self.changes}"
         return former if further == f"{(1, GROWTH, (), (), 0.0, 0.0)} {DEMO.name} 0.0" else former + further
 
     def own(self, total: float) -> float:
         """This replica's part of a figure that holds for all replicas together."""
         return total / self.share.replicas
+
+
+def midnight_ms(day: date) -> int:
+    """When a day begins."""
+    return epoch_ms(datetime.combine(day, time(), UTC))
 
 
 def entropy(*parts: str | int) -> int:

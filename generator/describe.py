@@ -6,11 +6,11 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import quantiles
 from string import Template
 from typing import Final
 from zoneinfo import ZoneInfo
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -118,7 +118,7 @@ class Description:
             rows.append((f"… on {device}", f"{len(self.on(device)) / everyone:.1%}", on))
             rows.append((f"… of which buy, on {device}", f"{_share(self.on(device), lambda s: s.units > 0):.2%}", buys))
         pages = sum((session.pages for session in self.sessions.values()), Counter[str]())
-        median, *_, most = quantiles([*self.by_visitor().values(), 0], n=100)[49:]
+        median, most = np.percentile(list(self.by_visitor().values()) or [0], [50, 99])
         rows += [
             ("events of a visitor, median", f"{median:.0f}", "2"),
             ("events of a visitor, 99th percentile", f"{most:.0f}", "119"),

@@ -18,7 +18,7 @@ from contracts.events import STREAMS
 from generator.agenda import Agenda
 from generator.arrivals import Arrivals, Rhythm
 from generator.catalogue import Catalogue, change_ms, first_change, founded_day
-from generator.config import DAY_MS, WATERMARK_MS, Changes, Config, rng_for
+from generator.config import DAY_MS, WATERMARK_MS, Config, rng_for
 from generator.encode import Encoder, EventIds, total_cents
 from generator.imperfections import COPY_MS, DEFECTS_OF, STALE_COPY_MS, delays, malformed
 from generator.records import FACTS, Batch, Kind
@@ -82,7 +82,7 @@ class Shop:
         self.visitors = Visitors.draw(
             config.seed, config.share, self.catalogue, config.preset, BOTS if config.bots else 0
         )
-        if config.changes != Changes():
+        if config.changes:
             for day in range(founded_day(), self._change_day):
                 self.catalogue.change(day, config.changes)
         self.unpublished = self.catalogue.records(self.catalogue.known())
@@ -159,7 +159,7 @@ class Shop:
         """The records sent in the next ``step_ms``."""
         until = self.now + self.step_ms
         if self.end is None or self.now < self.end:
-            if self.config.changes != Changes():
+            if self.config.changes:
                 if self.now == change_ms(self._change_day):
                     self._change_catalogue()
                 until = min(until, change_ms(self._change_day))

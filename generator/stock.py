@@ -67,20 +67,24 @@ class Stock:
         """(time, running number, pair, reason, pieces returned): what is to come but sales."""
         self.lost_sales = 0
         chosen = np.argsort(-demand, kind="stable")[:opening_events]
-        for order, pair in enumerate(np.sort(chosen).tolist()):
-            self._plan(open_at + order * open_for // max(opening_events, 1), pair, _OPENING)
+        self._open(np.sort(chosen).tolist(), open_at, open_for)
 
     def _opening(self, demand: np.ndarray) -> np.ndarray:
         low, high, pieces = OPENING
         return np.ceil(self._rng.uniform(low, high, len(demand)) * demand + pieces).astype(int)
 
+    def _open(self, pairs: list[int], at: int, during: int) -> None:
+        """Announces shelves one after the other."""
+        for order, pair in enumerate(pairs):
+            self._plan(at + order * during // len(pairs), pair, _OPENING)
+
     def expect(self, demand: np.ndarray, now: int, open_for: int) -> None:
         """Another demand from ``now`` on: new products' shelves open, withdrawn ones' are not filled again."""
         sold = np.flatnonzero(demand)
         new = np.setdiff1d(sold, self._sold)
-        for order, (pair, level) in enumerate(zip(new.tolist(), self._opening(demand[new]).tolist(), strict=True)):
+        for pair, level in zip(new.tolist(), self._opening(demand[new]).tolist(), strict=True):
             self._level[pair] = level
-            self._plan(now + order * open_for // len(new), pair, _OPENING)
+        self._open(new.tolist(), now, open_for)
         self._full = _level(demand, FULL).tolist()
         self._reorder = np.where(demand > 0, _level(demand, REORDER), -1).tolist()
         self.critical[sold] = _level(demand, CRITICAL)[sold]

@@ -195,12 +195,11 @@ def rebuild_partition(
         if stretch.base > stands.base:
             begun = Progress(stretch.begin, stretch.newest_ms, REBUILDING, "", stretch.base)
             write_progress(settings, {key: (begun, begun.version)})
-        if stretch.base >= stands.base:
-            reached = first_left(stretch, stands)
-            for rows, upto in rebuild_stretch(settings, key, stretch.files, reached, stretch.end, delay):
-                yield rows, upto - reached
-                reached = upto
-            yield 0, stretch.end - reached
+        reached = first_left(stretch, stands)
+        for rows, upto in rebuild_stretch(settings, key, stretch.files, reached, stretch.end, delay):
+            yield rows, upto - reached
+            reached = upto
+        yield 0, stretch.end - reached
 
 
 def first_left(stretch: Stretch, stands: Progress) -> int:

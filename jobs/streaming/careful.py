@@ -65,7 +65,8 @@ def chunks(settings: Settings, offsets: Mapping[str, int], ranges: kafka.Ranges,
     """
     waiting = {place: ranges[place][1] - start for place, start in offsets.items()}
     share = min(1.0, most / max(sum(waiting.values()), 1))
-    for place, start in offsets.items():
+    for place in filter(waiting.__getitem__, waiting):
+        start = offsets[place]
         end = start + math.ceil(share * waiting[place])
         rows: list[Any] = []
         size = 0
@@ -88,12 +89,4 @@ def table(records: list[Any]) -> pa.Table:
     """kafka-python's records as rows of :data:`SCHEMA`."""
     columns = {name: [getattr(record, name) for record in records] for name in SCHEMA.names}
     columns["timestamp"] = [ms * 1000 for ms in columns["timestamp"]]
-    return pa.table(
-        {
-            name: pa.array(columns[name], pa.int64()).cast(kind)
-            if name == "timestamp"
-            else pa.array(columns[name], kind)
-            for name, kind in zip(SCHEMA.names, SCHEMA.types, strict=True)
-        },
-        schema=SCHEMA,
-    )
+    return pa.table(columns, schema=SCHEMA)

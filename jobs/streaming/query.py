@@ -107,8 +107,8 @@ def run_query(
                 if stopping.is_set():
                     break
                 metrics.add(job.handler(spark.createDataFrame(chunk).coalesce(1), 0))
-                last = chunk.slice(chunk.num_rows - 1).to_pylist()[0]
-                starts[f"{last['topic']}/{last['partition']}"] = last["offset"] + 1
+                topic, number, offset = (chunk[name][-1].as_py() for name in ("topic", "partition", "offset"))
+                starts[f"{topic}/{number}"] = offset + 1
         begin = spark_option(starts)
         writer = kafka_stream(spark, settings, topics, begin, streaming.max_offsets).writeStream.queryName(name)
         writer = writer.option("checkpointLocation", checkpoint).foreachBatch(guarded)

@@ -8,14 +8,13 @@ import pytest
 from contracts.events import CLICKS, PURCHASES
 from generator.catalogue import Catalogue
 from tests.support.account import Account
-from tests.support.shop import EVENTS, play
+from tests.support.shop import EVENTS, FLAWLESS_FLAGS, play
 
 
 @pytest.fixture(scope="session")
 def account(tmp_path_factory: pytest.TempPathFactory) -> Account:
     """A day without imperfections."""
-    flags = [f"--{name}-share=0" for name in ("delayed", "duplicate", "out-of-order", "malformed")]
-    return play(tmp_path_factory.mktemp("day"), f"--events={EVENTS}", "--seed=7", *flags)[0]
+    return play(tmp_path_factory.mktemp("day"), f"--events={EVENTS}", "--seed=7", *FLAWLESS_FLAGS)[0]
 
 
 @pytest.fixture(scope="session")

@@ -14,17 +14,11 @@ from contracts.catalog import CATEGORIES, category_of
 from contracts.events import CLICKS, INVENTORY, PURCHASES, StockChange, epoch_ms
 from contracts.products import Product
 from generator.catalogue import CHANGE_HOUR, FEWEST, FIRST_PRODUCTS, Catalogue, founded_day
-from generator.config import ONE_DAY, Changes, Config, Imperfections, Share, rng_for
+from generator.config import Changes, Config, Share, rng_for
 from generator.shop import Shop
 from tests.support.account import Account
-from tests.support.shop import DAY, play
+from tests.support.shop import DAY, FIRST, FLAWLESS, FLAWLESS_FLAGS, WEEK, play
 
-FIRST = DAY - 6 * ONE_DAY
-WEEK = f"--days={FIRST}..{DAY}"
-FLAWLESS = [
-    f"--{name}-share=0"
-    for name in ("delayed", "later-day", "duplicate", "stale-duplicate", "out-of-order", "malformed")
-]
 VISIT = timedelta(hours=2)
 """A visit is over after."""
 BEGINNING = datetime.combine(FIRST, time(), UTC)
@@ -43,7 +37,7 @@ def published(file: Path) -> dict[str, list[Product]]:
 def week(tmp_path_factory: pytest.TempPathFactory) -> tuple[Account, dict[str, Any], dict[str, list[Product]]]:
     folder = tmp_path_factory.mktemp("week")
     changes = ["--launches=20", "--withdrawals=15", "--price-changes=90", f"--catalogue={folder / 'catalogue.jsonl'}"]
-    account, ledger = play(folder, WEEK, "--events=40000", *changes, *FLAWLESS)
+    account, ledger = play(folder, WEEK, "--events=40000", *changes, *FLAWLESS_FLAGS)
     assert account.differences(ledger) == []
     return account, ledger, published(folder / "catalogue.jsonl")
 
@@ -141,7 +135,7 @@ def test_a_shop_of_many_years_keeps_products_in_every_category() -> None:
 
 def test_a_live_shop_changes_at_its_hour() -> None:
     at = datetime.combine(DAY, time(CHANGE_HOUR), UTC)
-    config = Config(7, Share(), Imperfections(0, 0, 0, 0), rate=20, changes=Changes(2, 1, 3))
+    config = Config(7, Share(), FLAWLESS, rate=20, changes=Changes(2, 1, 3))
     shop = Shop(config, epoch_ms(at) - 2_500, run=1)
     before, shop.unpublished = shop.unpublished, []
     while shop.now < epoch_ms(at) + 2_000:

@@ -15,17 +15,11 @@ from generator import arrivals
 from generator.config import ONE_DAY, VISITORS
 from generator.troubles import Outage, WrongClock
 from tests.support.account import Account
-from tests.support.shop import DAY, assert_disjoint, command, play
+from tests.support.shop import DAY, FIRST, FLAWLESS_FLAGS, WEEK, assert_disjoint, command, play
 
-FIRST = DAY - 6 * ONE_DAY
-WEEK = f"--days={FIRST}..{DAY}"
 TROUBLE = datetime(FIRST.year, FIRST.month, FIRST.day, 18, tzinfo=UTC) + 2 * ONE_DAY
 """On the third day at 18:00."""
 HOURS = timedelta(hours=3)
-FLAWLESS = [
-    f"--{name}-share=0"
-    for name in ("delayed", "later-day", "duplicate", "stale-duplicate", "out-of-order", "malformed")
-]
 Run = tuple[Account, dict[str, Any]]
 
 
@@ -42,7 +36,7 @@ def week(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def flawless_week(tmp_path_factory: pytest.TempPathFactory) -> Account:
-    return play(tmp_path_factory.mktemp("flawless"), WEEK, "--events=30000", "--growth=0.1", *FLAWLESS)[0]
+    return play(tmp_path_factory.mktemp("flawless"), WEEK, "--events=30000", "--growth=0.1", *FLAWLESS_FLAGS)[0]
 
 
 def test_the_ledger_of_days_equals_a_recount(week: Run) -> None:
@@ -111,7 +105,7 @@ def test_an_outage_holds_a_server_s_events_back_for_one_burst(week: Run) -> None
 def test_a_wrong_clock_dates_a_server_s_events(tmp_path: Path) -> None:
     wrong = f"--wrong-clock={TROUBLE:%Y-%m-%dT%H:%M}/180/-7200/0.5"
     (right, _), (account, ledger) = (
-        play(tmp_path, WEEK, "--events=20000", *FLAWLESS, *flags) for flags in ([], [wrong])
+        play(tmp_path, WEEK, "--events=20000", *FLAWLESS_FLAGS, *flags) for flags in ([], [wrong])
     )
     assert account.differences(ledger) == []
     streams = ledger["streams"]

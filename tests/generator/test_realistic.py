@@ -15,15 +15,13 @@ from generator.config import DAY_MS, ONE_DAY, rng_for
 from generator.presets import REALISTIC
 from generator.stock import Stock
 from tests.support.account import Account
-from tests.support.shop import DAY, play
-
-FLAWLESS = [f"--{name}-share=0" for name in ("delayed", "duplicate", "out-of-order", "malformed")]
+from tests.support.shop import DAY, FLAWLESS_FLAGS, play
 
 
 @pytest.fixture(scope="module")
 def realistic(tmp_path_factory: pytest.TempPathFactory) -> Account:
     folder = tmp_path_factory.mktemp("realistic")
-    account, ledger = play(folder, "--preset=realistic", "--events=300000", "--seed=7", *FLAWLESS)
+    account, ledger = play(folder, "--preset=realistic", "--events=300000", "--seed=7", *FLAWLESS_FLAGS)
     assert account.differences(ledger) == []
     return account
 
@@ -139,6 +137,6 @@ def test_a_fifth_of_the_sales_comes_back_days_later(tmp_path: Path) -> None:
     assert 3 * DAY_MS < returns["time"].min() < 4 * DAY_MS
     assert 13 * DAY_MS < returns["time"].max() < 14 * DAY_MS + 3_000
     days = f"--days={DAY - 13 * ONE_DAY}..{DAY}"
-    played, _ = play(tmp_path, "--preset=realistic", days, "--events=4000", *FLAWLESS)
+    played, _ = play(tmp_path, "--preset=realistic", days, "--events=4000", *FLAWLESS_FLAGS)
     reasons = Counter(change.reason for change in played.events[INVENTORY])
     assert 0.05 < reasons["return"] / reasons["sale"] < 0.2

@@ -16,9 +16,15 @@ from tests.support.account import Account, recount
 
 DAY = date(2026, 11, 23)
 """The last day played, always the same one: the draws depend on it."""
+FIRST = DAY - timedelta(days=6)
+WEEK = f"--days={FIRST}..{DAY}"
 READ = datetime.combine(DAY, time(), UTC) + timedelta(days=2)
 """When the records count as appended to Kafka."""
 FLAWLESS = Imperfections(0, 0, 0, 0)
+FLAWLESS_FLAGS = [
+    f"--{name}-share=0"
+    for name in ("delayed", "later-day", "duplicate", "stale-duplicate", "out-of-order", "malformed")
+]
 EVENTS = 300_000
 
 

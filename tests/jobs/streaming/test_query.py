@@ -1,24 +1,16 @@
 """What a streaming job's log says when a batch fails: one sentence for what is known, a traceback for what is not."""
 
 import os
-import subprocess
-import sys
 
 import pytest
 
-from local.site import ROOT
+from tests.support.running import run
 
 
 def ended(where: str) -> tuple[int, list[str]]:
     """Exit code and log of a query that fails so."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.support.failing_query", where],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONWARNINGS": "ignore", "PYSPARK_SUBMIT_ARGS": "--master local[1] pyspark-shell"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    spark = {"PYTHONWARNINGS": "ignore", "PYSPARK_SUBMIT_ARGS": "--master local[1] pyspark-shell"}
+    done = run("tests.support.failing_query", where, variables={**os.environ, **spark}, timeout=120)
     return done.returncode, done.stderr.strip().splitlines()
 
 
