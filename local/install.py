@@ -11,11 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from contracts.errors import Failed
+from local import spark_classes
 from local.programs import call
 from local.progress import Report
 from local.site import TEMPLATES
 
 POMS = ("kafka", "hadoop", "hbase", "hive-metastore", "spark-connectors")
+SPARK_CLASSES = "spark-classes"
 OLDEST_JAVA = 17
 
 
@@ -47,6 +49,11 @@ def spark_home() -> Path:
     return Path(pyspark.__file__).parent
 
 
+def spark_archive() -> Path:
+    """Where the classes of Spark's JVM are archived, see :mod:`local.spark_classes`."""
+    return spark_classes.archive(cache() / "servers", spark_home(), tool("java"))
+
+
 def tool(name: str) -> str:
     """The path of ``java`` or ``javac``: of ``JAVA_HOME`` when that is set, else of ``PATH``."""
     java_home = os.environ.get("JAVA_HOME")
@@ -72,8 +79,9 @@ def java_version(java: str) -> int:
 
 
 def missing() -> list[str]:
-    """The poms whose jars are not installed."""
-    return [name for name in POMS if not _marker(home(name)).exists()]
+    """What is not installed: the poms whose jars are missing, and the archive of Spark's classes."""
+    classes = [] if spark_archive().exists() else [SPARK_CLASSES]
+    return [name for name in POMS if not _marker(home(name)).exists()] + classes
 
 
 def install(report: Report) -> None:
@@ -81,14 +89,19 @@ def install(report: Report) -> None:
     check_java()
     if not missing():
         return
-    if not shutil.which("mvn"):
-        raise Failed("mvn was not found in PATH; install Maven 3.8 or later")
     with _lock(cache() / "servers"):
         for name in missing():
-            _install(name, report)
+            if name == SPARK_CLASSES:
+                report(name, "archiving", "")
+                spark_classes.write(spark_archive())
+                report(name, "ready", "")
+            else:
+                _install(name, report)
 
 
 def _install(name: str, report: Report) -> None:
+    if not shutil.which("mvn"):
+        raise Failed("mvn was not found in PATH; install Maven 3.8 or later")
     report(name, "asking Maven", "")
     target = home(name)
     shutil.rmtree(target, ignore_errors=True)

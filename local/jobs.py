@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import Any
 
-from local import install
+from local import install, spark_classes
 from local.ports import HOST
 from local.site import ROOT, Site
 
@@ -16,10 +16,8 @@ def environment(
 ) -> dict[str, str]:
     """Settings of the servers, and how Spark runs on this machine: in one process, on loopback, two cores.
 
-    ``ui_port``: where Spark's UI listens; none without. ``long_running``: for hours; the JVM then compiles what is hot
-    a second time, better, which costs a job of a minute more than it brings.
+    ``ui_port``: where Spark's UI listens; none without. ``long_running``: for hours, not for a minute.
     """
-    java = "-XX:+UseSerialGC" if long_running else "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
     submit = {
         "--master": "local[2]",
         "--driver-memory": driver_memory,
@@ -32,7 +30,7 @@ def environment(
         "spark.ui.port": str(ui_port or 0),
         "spark.port.maxRetries": "0",
         "spark.ui.showConsoleProgress": "false",
-        "spark.driver.extraJavaOptions": java,
+        spark_classes.JAVA_OPTIONS: spark_classes.flags(install.spark_archive(), long_running),
     }
     arguments = [f"{name} {value}" for name, value in submit.items()]
     arguments += [f"--conf {shlex.quote(f'{name}={value}')}" for name, value in configuration.items()]
@@ -40,7 +38,7 @@ def environment(
         **site.settings().as_environment(),
         "PYTHONPATH": str(ROOT),
         "PYTHONWARNINGS": "ignore",
-        "SPARK_LOCAL_IP": HOST,
+        **spark_classes.LOOPBACK,
         "PYSPARK_SUBMIT_ARGS": " ".join([*arguments, "pyspark-shell"]),
     }
 
