@@ -1,6 +1,6 @@
 """Hive's tables, the raw streams and the marts, with the DDL that goes with them.
 
-Types are those that Spark, Hive 3 and Impala 4 read alike from Parquet: STRING, BIGINT, DECIMAL, TIMESTAMP (UTC).
+Types are those that Spark, Hive 4 and Impala 4 read alike from Parquet: STRING, BIGINT, DECIMAL, TIMESTAMP (UTC).
 """
 
 import types

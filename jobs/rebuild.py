@@ -47,6 +47,7 @@ from jobs.streaming.commits import Commit, CommitLog, PartitionState
 from jobs.streaming.records import Event
 from jobs.streaming.settings import StreamingSettings, streaming_options
 from jobs.streaming.views import Read, Records, count
+from jobs.streaming.window import epoch_ms
 
 CHUNK_ROWS: Final = 50_000
 """Rows counted at a time: what a value costs in HBase is shared by them all, and they are what is held in memory."""
@@ -158,8 +159,7 @@ def chunks(hdfs: InsecureClient, landed: list[Landed], start: int) -> Iterator[p
 def read(hdfs: InsecureClient, path: str) -> pa.Table:
     """A landed file, ``event_time`` as milliseconds since 1970 UTC."""
     table = pq.read_table(io.BytesIO(files.read(hdfs, path)), coerce_int96_timestamp_unit="ms", partitioning=None)
-    times = table["event_time"].cast(pa.timestamp("ms", table["event_time"].type.tz)).cast(pa.int64())
-    return table.set_column(table.column_names.index("event_time"), "event_time", times)
+    return table.set_column(table.column_names.index("event_time"), "event_time", epoch_ms(table["event_time"]))
 
 
 def read_landed(topic: str, rows: pa.Table, delay: timedelta, start: int, newest_ms: int | None) -> Read:

@@ -13,6 +13,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import click
+
+from contracts.command import run
 from local.ports import HOST
 from local.programs import call
 from local.site import ROOT
@@ -53,8 +56,9 @@ def _same(batches: Iterator[Any]) -> Iterator[Any]:
     yield from batches
 
 
-def _job() -> None:
-    """Files, a stream of them through Python, and a query on them."""
+@click.command()
+def main() -> None:
+    """Run some of all that Spark jobs do: `local install` archives the classes that it takes."""
     from pyspark.sql import DataFrame, SparkSession
 
     def through_python(batch: DataFrame, _: int) -> None:
@@ -73,4 +77,4 @@ def _job() -> None:
 
 
 if __name__ == "__main__":
-    _job()
+    run(main)

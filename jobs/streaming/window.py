@@ -55,9 +55,14 @@ def rebuild(hdfs: InsecureClient, partition: str, state: PartitionState) -> pa.T
         landed = landed.filter(
             pc.and_(pc.equal(landed["kafka_partition"], number), pc.greater_equal(landed["kafka_offset"], state.window))
         )
-        times = landed["event_time"].cast(pa.timestamp("ms")).cast(pa.int64())
+        times = epoch_ms(landed["event_time"])
         tables.append(pa.table([landed["event_id"], landed["kafka_offset"], times], schema=SCHEMA))
     return pa.concat_tables(tables)
+
+
+def epoch_ms(times: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Timestamps of a landed file, with a time zone (UTC) or none, as milliseconds since 1970 UTC."""
+    return times.cast(pa.timestamp("ms", times.type.tz)).cast(pa.int64())
 
 
 def store(run: str, partition: str, end: int, window: pa.Table) -> None:

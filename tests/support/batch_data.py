@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from contracts import paths
 from contracts.catalog import category_of
 from contracts.hive import RAW, arrow_schema
+from jobs.streaming.landing import parquet
 
 DAY = "2026-11-21"
 NEXT_DAY = "2026-11-22"
@@ -102,9 +103,15 @@ class Landed:
                 hours[paths.hour_folder(stream, row["event_time"])].append(row)
             schema = arrow_schema(RAW[stream].columns)
             for folder, members in hours.items():
-                buffer = BytesIO()
-                pq.write_table(pa.Table.from_pylist(members, schema), buffer)
-                yield f"{folder}/part-{part}.parquet", buffer.getvalue()
+                write = parquet if folder[-1] in "13579" else as_version_0_1_0
+                yield f"{folder}/part-{part}.parquet", write(pa.Table.from_pylist(members, schema))
+
+
+def as_version_0_1_0(table: pa.Table) -> bytes:
+    """Parquet with the timestamps that the first version landed; a day of these tests has both."""
+    buffer = BytesIO()
+    pq.write_table(table, buffer, compression="snappy", use_deprecated_int96_timestamps=True)
+    return buffer.getvalue()
 
 
 def shop_days() -> Landed:

@@ -126,6 +126,17 @@ def test_rows_are_staged_by_the_hour_of_their_event(job: Job) -> None:
     assert (summary.state.end, summary.state.newest_ms) == (43, epoch_ms(NOON))
 
 
+def test_a_file_is_sorted_by_time_and_says_which_times_it_holds(job: Job) -> None:
+    times = [NOON + timedelta(seconds=second) for second in (5, 0, 9)]
+    summary = job.batch(0, [click(time) for time in times])
+    [file] = summary.files
+    assert [row["event_time"] for row in job.rows(file.final)] == sorted(times)
+    metadata = pq.read_metadata(io.BytesIO(job.hdfs.files[file.final])).row_group(0)
+    [column] = [c for c in map(metadata.column, range(metadata.num_columns)) if c.path_in_schema == "event_time"]
+    assert (column.statistics.min, column.statistics.max) == (times[1], times[2])
+    assert (column.physical_type, column.compression) == ("INT64", "ZSTD")
+
+
 def test_what_is_staged_is_not_yet_where_readers_look(job: Job) -> None:
     landing = Landing(Settings(), DELAY, job.run, 7, "/staging/7", {})
     [summary] = job.summaries(landing, [of_partition(records([click()], NOON), CLICKS.topic, 0)])

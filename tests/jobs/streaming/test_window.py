@@ -1,17 +1,18 @@
 """The event ids that a copy may still repeat: what is forgotten, what is kept, and how it is read back."""
 
-import io
 import tempfile
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from contracts.hive import RAW, arrow_schema
 from jobs.streaming import window as windows
 from jobs.streaming.commits import PartitionState
+from jobs.streaming.landing import parquet
+from tests.support.batch_data import as_version_0_1_0
 from tests.support.fake_hdfs import FakeHdfs
 
 DELAY = timedelta(seconds=10)
@@ -54,7 +55,10 @@ def test_a_window_of_late_events_alone_is_empty() -> None:
     assert rows(windows.prune(window(), 10_002, DELAY)) == []
 
 
-def landed(*events: tuple[str, int, int, int]) -> bytes:
+Write = Callable[[pa.Table], bytes]
+
+
+def landed(write: Write, *events: tuple[str, int, int, int]) -> bytes:
     """A landed file of clicks: (event id, partition, offset, milliseconds)."""
     schema = arrow_schema(RAW["clicks"].columns)
     given = {"event_id": 0, "kafka_partition": 1, "kafka_offset": 2, "event_time": 3}
@@ -64,16 +68,15 @@ def landed(*events: tuple[str, int, int, int]) -> bytes:
         else pa.array([event[given[field.name]] if field.name in given else None for event in events], field.type)
         for field in schema
     ]
-    sink = io.BytesIO()
-    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), sink, use_deprecated_int96_timestamps=True)
-    return sink.getvalue()
+    return write(pa.Table.from_arrays(arrays, schema=schema))
 
 
-def test_a_window_is_read_back_from_the_landed_files() -> None:
+@pytest.mark.parametrize("before", [parquet, as_version_0_1_0])
+def test_a_window_is_read_back_from_the_landed_files(before: Write) -> None:
     hdfs = FakeHdfs()
-    hdfs.write("/hour=09/one", landed(("before", 3, 4, 1), ("a", 3, 5, 1_001), ("another's", 2, 6, 1)))
-    hdfs.write("/hour=10/two", landed(("b", 3, 6, 2_002)))
-    hdfs.write("/hour=10/three", landed(("not of the window", 3, 7, 3)))
+    hdfs.write("/hour=09/one", landed(before, ("before", 3, 4, 1), ("a", 3, 5, 1_001), ("another's", 2, 6, 1)))
+    hdfs.write("/hour=10/two", landed(parquet, ("b", 3, 6, 2_002)))
+    hdfs.write("/hour=10/three", landed(parquet, ("not of the window", 3, 7, 3)))
     state = PartitionState(end=8, newest_ms=2_002, window=5, window_files=["/hour=09/one", "/hour=10/two"])
     assert rows(windows.rebuild(hdfs, PARTITION, state)) == [("a", 5, 1_001), ("b", 6, 2_002)]
 
