@@ -37,7 +37,7 @@ def archive(folder: Path, spark_home: Path, java: str) -> Path:
 
 def flags(found: Path, long_running: bool) -> str:
     """The flags of a JVM for Spark, with the archive where there is one. ``long_running``: for hours."""
-    sharing = f'"-XX:SharedArchiveFile={found}" {SILENT}' if found.exists() else ""
+    sharing = f"-XX:SharedArchiveFile={found} {SILENT}" if found.exists() else ""
     return f"{GARBAGE} {'' if long_running else SHORT} {sharing}"
 
 
@@ -45,7 +45,7 @@ def write(target: Path) -> None:
     """Runs this module as a job and archives what its JVM loaded. Raises :class:`Failed` where that fails."""
     part = target.with_suffix(".part")
     part.unlink(missing_ok=True)
-    options = f'{GARBAGE} {SHORT} "-XX:ArchiveClassesAtExit={part}" {SILENT}'
+    options = f"{GARBAGE} {SHORT} -XX:ArchiveClassesAtExit={part} {SILENT}"
     submit = f"--master local[2] --conf spark.ui.enabled=false --conf {shlex.quote(f'{JAVA_OPTIONS}={options}')}"
     variables = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_SUBMIT_ARGS": f"{submit} pyspark-shell", **LOOPBACK}
     call([sys.executable, "-m", __name__], "archiving Spark's classes", cwd=ROOT, env={**os.environ, **variables})
