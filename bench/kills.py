@@ -32,6 +32,7 @@ from hdfs import InsecureClient
 from bench.measure import REPORTS, fresh_stack, report
 from clients import hbase
 from clients import hdfs as files
+from clients.commits import CommitLog
 from contracts import hbase as tables
 from contracts import paths
 from contracts.command import run
@@ -39,7 +40,6 @@ from contracts.errors import BrokenPromise, Failed, PlatformError
 from contracts.events import CLICKS, INVENTORY, PURCHASES
 from contracts.settings import Settings
 from jobs import audit
-from jobs.streaming.commits import CommitLog
 from local.jobs import start
 from local.servers import SERVERS, with_dependencies
 from local.stack import Stack

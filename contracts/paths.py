@@ -29,6 +29,11 @@ def hour_folder(stream: str, hour: datetime) -> str:
     return f"{stream_folder(stream)}/date={hour:%Y-%m-%d}/hour={hour:%H}"
 
 
+def day_of(path: str) -> str:
+    """The day (YYYY-MM-DD) in whose folder a path lies. Raises ``IndexError`` for one that is in none."""
+    return path.split("/date=", 1)[1][:10]
+
+
 class LandedBatch(NamedTuple):
     """What the name of a landed file tells: Kafka partition, first and last offset of the batch there, and the commit.
 

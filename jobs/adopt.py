@@ -12,6 +12,7 @@ import msgspec
 
 from clients import hbase, kafka
 from clients import hdfs as files
+from clients.commits import Adoption, Commit, CommitLog, PartitionState
 from clients.hbase import HBASE_SETTINGS
 from clients.hdfs import HDFS_SETTINGS
 from clients.kafka import KAFKA_SETTINGS
@@ -22,7 +23,7 @@ from contracts.hbase import Progress
 from contracts.paths import INGEST
 from contracts.settings import Settings
 from jobs import audit
-from jobs.streaming.commits import Adoption, Commit, CommitLog, PartitionState, Writer
+from jobs.streaming.commits import Writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +74,9 @@ def adopted(last: Commit, topic: Topic) -> Commit:
         Adoption(place, sequence, last.partitions[place].end, state.end, state.newest_ms)
         for place, state in sorted(changed.items())
     ]
-    return msgspec.structs.replace(
-        last,
-        sequence=sequence,
+    return last.next(
         topic_ids={**last.topic_ids, topic.name: topic.id},
         partitions={**last.partitions, **changed},
-        taken_back=[],
         adoptions=[*last.adoptions, *begun_again],
     )
 

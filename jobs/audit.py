@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from clients import hbase, kafka, retry
 from clients import hdfs as files
+from clients.commits import Commit, CommitLog
 from clients.hbase import HBASE_SETTINGS
 from clients.hdfs import HDFS_SETTINGS
 from clients.kafka import KAFKA_SETTINGS
@@ -27,7 +28,6 @@ from contracts.events import BY_NAME, PURCHASES, STREAMS
 from contracts.hbase import NOTHING, SPEED_PROGRESS, Progress, Revenue, add_revenue, partition_of
 from contracts.settings import Settings
 from jobs.batch.options import Day
-from jobs.streaming.commits import Commit, CommitLog
 from serving import speed
 
 

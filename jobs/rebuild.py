@@ -32,6 +32,7 @@ from hdfs import InsecureClient
 
 from clients import hbase, kafka
 from clients import hdfs as files
+from clients.commits import Commit, CommitLog, PartitionState
 from clients.hbase import HBASE_SETTINGS
 from clients.hdfs import HDFS_SETTINGS
 from contracts import hbase as tables
@@ -43,7 +44,6 @@ from contracts.hbase import HBASE_TABLES, REBUILDING, SPEED_PROGRESS, HBaseTable
 from contracts.paths import INGEST, SPEED
 from contracts.settings import Settings
 from jobs import audit, prepare, progress
-from jobs.streaming.commits import Commit, CommitLog, PartitionState
 from jobs.streaming.records import Event
 from jobs.streaming.settings import StreamingSettings, streaming_options
 from jobs.streaming.views import Read, Records, count

@@ -12,6 +12,7 @@ import structlog
 
 from clients import hdfs as files
 from clients import kafka
+from clients.commits import Commit
 from clients.hdfs import HDFS_SETTINGS
 from clients.kafka import KAFKA_SETTINGS
 from contracts import paths
@@ -21,7 +22,7 @@ from contracts.events import BY_NAME, BY_TOPIC, STREAMS
 from contracts.paths import INGEST
 from contracts.settings import Settings
 from jobs import audit
-from jobs.streaming.commits import Commit, Writer
+from jobs.streaming.commits import Writer
 
 log = structlog.get_logger()
 
@@ -65,9 +66,7 @@ def repair(settings: Settings, writer: Writer) -> Commit:
     planned = plan(settings, writer)  # an ingest may have gone on until now
     for path in planned.remove:
         files.remove(files.client(settings), path)
-    base = planned.target
-    base.sequence = max(writer.head(), *writer.commits(), 0) + 1
-    base.files, base.staging, base.taken_back = [], "", []
+    base = planned.target.next(sequence=max(writer.head(), *writer.commits(), 0) + 1)
     writer.append(base)
     writer.clean()
     return base

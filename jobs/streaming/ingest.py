@@ -9,14 +9,16 @@ import structlog
 from pyspark.sql import DataFrame
 
 from clients import hdfs as files
+from clients.commits import Commit, Counts
 from clients.hdfs import HDFS_SETTINGS
 from clients.kafka import KAFKA_SETTINGS
+from contracts import paths
 from contracts.command import run, with_settings
 from contracts.errors import BrokenPromise
 from contracts.events import STREAMS
 from contracts.paths import INGEST
 from contracts.settings import Settings
-from jobs.streaming.commits import Commit, Counts, Writer
+from jobs.streaming.commits import Writer
 from jobs.streaming.landing import Landing, Summary
 from jobs.streaming.offsets import gaps, held
 from jobs.streaming.query import Job, run_query
@@ -59,8 +61,7 @@ class Ingest:
             topic = gap.partition.rpartition("/")[0]
             partitions[gap.partition] = msgspec.structs.replace(partitions[gap.partition], end=gap.end)
             totals[topic] = totals.get(topic, Counts()).plus(Counts(missed=gap.end - gap.start))
-        commit = Commit(self._last.sequence + 1, self._last.topic_ids, [], partitions, totals)
-        commit.gaps, commit.adoptions = [*self._last.gaps, *found], self._last.adoptions
+        commit = self._last.next(partitions=partitions, totals=totals, gaps=[*self._last.gaps, *found])
         self._log.append(commit)
         self._last = commit
         return sum(gap.end - gap.start for gap in found)
@@ -112,8 +113,8 @@ def next_commit(last: Commit, summaries: list[Summary], staging: str) -> Commit:
         partitions[summary.partition] = summary.state
         totals[topic] = totals.get(topic, Counts()).plus(summary.counts)
     landed = [file for summary in summaries for file in summary.files]
-    commit = Commit(last.sequence + 1, last.topic_ids, landed, partitions, totals, staging, last.gaps)
-    commit.adoptions = last.adoptions
+    commit = last.next(files=landed, partitions=partitions, totals=totals, staging=staging)
+    commit.days = last.days | {paths.day_of(file.final): commit.sequence for file in landed}
     return commit
 
 

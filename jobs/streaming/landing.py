@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from clients import hdfs as files
 from clients import kafka
+from clients.commits import Counts, LandedFile, PartitionState
 from contracts import paths
 from contracts.events import BY_TOPIC, epoch_ms, from_epoch_ms
 from contracts.hive import RAW, arrow_schema
@@ -24,7 +25,6 @@ from contracts.paths import LandedBatch
 from contracts.settings import Settings
 from contracts.topics import DEAD_LETTERS, MAX_DEAD_LETTER_BYTES, MAX_MESSAGE_BYTES
 from jobs.streaming import window as windows
-from jobs.streaming.commits import Counts, LandedFile, PartitionState
 from jobs.streaming.partitions import by_partition
 from jobs.streaming.records import Event, Reader, Rejected
 

@@ -6,22 +6,13 @@ A checkpoint is then disposable: each run has one of its own, and a lost one cos
 import json
 from typing import Final
 
-import msgspec
-
 from clients import kafka, retry
+from clients.commits import Gap
 from contracts.errors import BrokenPromise, NotReady
 from contracts.settings import Settings
 
 CATCH_UP_SECONDS: Final = 60.0
 """For a broker that has just become the leader to know its newest offsets."""
-
-
-class Gap(msgspec.Struct, frozen=True):
-    """Records ``[start, end)`` of a partition (``topic/number``) that Kafka no longer had when they were to be read."""
-
-    partition: str
-    start: int
-    end: int
 
 
 def held(settings: Settings, topics: list[str], done: dict[str, int]) -> kafka.Ranges:

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from hdfs import InsecureClient
 
 from clients import hdfs as files
-from jobs.streaming.commits import PartitionState
+from clients.commits import PartitionState
 
 SCHEMA = pa.schema([("event_id", pa.string()), ("offset", pa.int64()), ("time_ms", pa.int64())])
 

@@ -9,13 +9,13 @@ import msgspec
 import pytest
 
 from clients import hbase
+from clients.commits import Commit, PartitionState
 from contracts import hbase as tables
 from contracts.errors import BrokenPromise
 from contracts.events import PURCHASES, Purchase
 from contracts.hbase import Progress, Revenue
 from contracts.settings import Settings
 from jobs.adopt import Topic, adopt_counted, counted, landed
-from jobs.streaming.commits import Commit, PartitionState
 from jobs.streaming.views import Read, Records, count
 from tests.support import samples
 from tests.support.fake_hbase import FakeHBase

@@ -8,13 +8,13 @@ import pyarrow as pa
 import pytest
 
 from clients import hdfs as files
+from clients.commits import Commit, PartitionState
 from contracts import paths
 from contracts.errors import BrokenPromise
 from contracts.events import CLICKS, STREAMS, WATERMARK, Stream
 from contracts.hive import RAW, arrow_schema
 from jobs import rebuild
 from jobs.rebuild import Landed
-from jobs.streaming.commits import Commit, PartitionState
 from jobs.streaming.landing import parquet
 from jobs.streaming.views import Records, read_kafka
 from tests.support import judging, samples

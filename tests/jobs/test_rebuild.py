@@ -10,6 +10,7 @@ import pytest
 from clients import hbase
 from clients import hdfs as files
 from clients import kafka as kafka_client
+from clients.commits import Commit
 from clients.retry import until
 from contracts import hbase as tables
 from contracts import paths, topics
@@ -18,7 +19,6 @@ from contracts.events import CLICKS, INVENTORY, PURCHASES, STREAMS
 from contracts.hbase import SPEED_PROGRESS
 from contracts.settings import Settings
 from jobs import prepare, rebuild
-from jobs.streaming.commits import Commit
 from local.stack import Stack
 from tests.support import kafka, samples
 from tests.support.running import CRASHING, INGEST, SPEED, Job, ok, start

@@ -12,6 +12,7 @@ import pytest
 
 from clients import hbase
 from clients import hdfs as files
+from clients.commits import Commit, PartitionState
 from contracts import hbase as tables
 from contracts import paths
 from contracts.errors import BrokenPromise
@@ -21,7 +22,6 @@ from contracts.paths import LandedBatch
 from contracts.settings import Settings
 from jobs import rebuild
 from jobs.adopt import Topic, adopt_counted, adopted, counted
-from jobs.streaming.commits import Commit, PartitionState
 from jobs.streaming.landing import parquet
 from jobs.streaming.views import count, read_kafka
 from tests.jobs.test_landed_records import rows

@@ -7,13 +7,14 @@ import pytest
 
 from clients import hdfs as files
 from clients import kafka
+from clients.commits import Commit, LandedFile, PartitionState
 from contracts import paths
 from contracts.errors import BrokenPromise
 from contracts.events import CLICKS
 from contracts.paths import INGEST, LandedBatch
 from contracts.settings import Settings
 from jobs.repair import plan, repair
-from jobs.streaming.commits import Commit, LandedFile, PartitionState, Writer
+from jobs.streaming.commits import Writer
 from tests.support.fake_hdfs import FakeHdfs
 
 PLACE = f"{CLICKS.topic}/0"

@@ -18,15 +18,15 @@ from kafka import TopicPartition
 
 from clients import hdfs as files
 from clients import kafka as kafka_client
+from clients.commits import Commit, CommitLog, Gap, LandedFile
 from clients.retry import until
 from contracts import hive, paths, topics
 from contracts.errors import BrokenPromise, Fenced
 from contracts.events import CLICKS, MAX_EVENT_BYTES, PURCHASES, STREAMS
 from contracts.settings import Settings
 from jobs import audit
-from jobs.streaming.commits import Commit, CommitLog, LandedFile, Writer
+from jobs.streaming.commits import Writer
 from jobs.streaming.ingest import require_same_topics
-from jobs.streaming.offsets import Gap
 from local.stack import Stack
 from tests.support import kafka, samples
 from tests.support.running import CRASHING, INGEST, SPEED, Job, kill_group, ok, start

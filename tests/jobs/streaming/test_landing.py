@@ -14,10 +14,10 @@ import pytest
 
 from clients import hdfs as files
 from clients import kafka
+from clients.commits import Counts, PartitionState
 from contracts.events import CLICKS, MAX_EVENT_BYTES, PURCHASES, epoch_ms
 from contracts.hive import RAW
 from contracts.settings import Settings
-from jobs.streaming.commits import Counts, PartitionState
 from jobs.streaming.landing import Landing, Summary
 from tests.support import samples
 from tests.support.fake_hdfs import FakeHdfs

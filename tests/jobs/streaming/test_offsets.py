@@ -5,10 +5,11 @@ import json
 import pytest
 
 from clients import kafka
+from clients.commits import Gap
 from contracts.errors import BrokenPromise
 from contracts.settings import Settings
 from jobs.streaming import offsets
-from jobs.streaming.offsets import Gap, gaps, held, spark_option, starting
+from jobs.streaming.offsets import gaps, held, spark_option, starting
 
 RANGES = {"clicks/0": (0, 50), "clicks/1": (30, 60), "purchases/0": (7, 7)}
 

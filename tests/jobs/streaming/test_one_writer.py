@@ -17,9 +17,10 @@ import pytest
 from greenlet import GreenletExit, getcurrent, greenlet
 
 from clients import retry
+from clients.commits import Commit, LandedFile, PartitionState
 from contracts.errors import BrokenPromise, Fenced
 from jobs.streaming import commits
-from jobs.streaming.commits import Commit, LandedFile, PartitionState, Writer
+from jobs.streaming.commits import Writer
 from tests.support.fake_hdfs import FakeHdfs
 
 RECORDS = 6

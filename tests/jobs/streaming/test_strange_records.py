@@ -11,6 +11,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 
 from clients import hdfs as files
 from clients import kafka as kafka_client
+from clients.commits import Counts
 from contracts import paths
 from contracts.events import CLICKS, STREAMS
 from contracts.settings import Settings
@@ -18,7 +19,6 @@ from contracts.topics import DEAD_LETTERS, MAX_DEAD_LETTER_BYTES
 from generator import strange
 from jobs import audit
 from jobs.streaming import careful
-from jobs.streaming.commits import Counts
 from tests.support import kafka, samples
 from tests.support.running import INGEST, SPEED, Job, ok
 

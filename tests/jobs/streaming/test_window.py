@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from clients.commits import PartitionState
 from contracts.hive import RAW, arrow_schema
 from jobs.streaming import window as windows
-from jobs.streaming.commits import PartitionState
 from jobs.streaming.landing import parquet
 from tests.support.batch_data import as_version_0_1_0
 from tests.support.fake_hdfs import FakeHdfs
