@@ -4,6 +4,7 @@
 """
 
 import re
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -144,6 +145,20 @@ class CommitLog:
             return int(files.read(self._hdfs, f"{self._folder}/HEAD"))
         except NotFound:
             return 0
+
+    def landed_until(self) -> datetime | None:
+        """The time of which the ingest that runs has told that all that Kafka had then is landed; None before."""
+        try:
+            told = files.read(self._hdfs, self._until(max(self._claims(), default=0)))
+        except NotFound:
+            return None
+        return datetime.fromisoformat(told.decode())
+
+    def _until(self, epoch: int) -> str:
+        return f"{self._folder}/UNTIL-{epoch:08d}"
+
+    def _claims(self) -> list[int]:
+        return [int(name) for name in files.names(self._hdfs, f"{self._folder}/claims") if name.isdigit()]
 
     def _before(self, sequence: int | None) -> Commit:
         """The newest commit below a sequence number, or of all."""

@@ -22,8 +22,14 @@ class Engine(ABC):
         """At the start of a session: times in UTC, ``INSERT OVERWRITE`` replaces only the partitions it writes."""
 
     @abstractmethod
-    def repair(self, table: HiveTable) -> tuple[str, ...]:
-        """Makes folders and files visible that another program wrote below the table's location."""
+    def refresh(self, table: HiveTable) -> str:
+        """Makes files visible that another program wrote into partitions of a table."""
+
+    def register(self, table: HiveTable, day: date, hours: list[str]) -> tuple[str, ...]:
+        """Makes hours of a day visible that another program wrote below the table's location."""
+        partitions = " ".join(f"PARTITION (`date`='{day:%Y-%m-%d}', `hour`='{hour}')" for hour in hours)
+        added = (f"ALTER TABLE {table.qualified} ADD IF NOT EXISTS {partitions}",) if hours else ()
+        return (*added, self.refresh(table))
 
     @abstractmethod
     def statistics(self, table: HiveTable, day: date) -> tuple[str, ...]:
@@ -43,8 +49,8 @@ class Spark(Engine):
             "SET hive.exec.dynamic.partition.mode=nonstrict",
         )
 
-    def repair(self, table: HiveTable) -> tuple[str, ...]:
-        return (f"MSCK REPAIR TABLE {table.qualified}", f"REFRESH TABLE {table.qualified}")
+    def refresh(self, table: HiveTable) -> str:
+        return f"REFRESH TABLE {table.qualified}"
 
     def statistics(self, table: HiveTable, day: date) -> tuple[str, ...]:
         others = "".join(f", `{column}`" for column in table.partitions if column != "date")
@@ -61,8 +67,8 @@ class Impala(Engine):
     def session(self) -> tuple[str, ...]:
         return ("SET TIMEZONE=UTC",)
 
-    def repair(self, table: HiveTable) -> tuple[str, ...]:
-        return (f"ALTER TABLE {table.qualified} RECOVER PARTITIONS", f"REFRESH {table.qualified}")
+    def refresh(self, table: HiveTable) -> str:
+        return f"REFRESH {table.qualified}"
 
     def statistics(self, table: HiveTable, day: date) -> tuple[str, ...]:
         return (f"COMPUTE INCREMENTAL STATS {table.qualified} PARTITION (`date`='{day:%Y-%m-%d}')",)

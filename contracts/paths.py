@@ -1,5 +1,6 @@
 """Folders on HDFS, relative to the file system of ``Settings.hdfs_uri``."""
 
+import hashlib
 import re
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -10,6 +11,9 @@ STAGING: Final = f"{DATA}/_staging"
 COMMITS: Final = f"{DATA}/_commits"
 REPLAYED: Final = f"{DATA}/_replayed"
 """Which dead letters were sent again (``jobs.replay``)."""
+DAYS: Final = f"{DATA}/_days"
+"""Which days the batch layer has computed, and which of them each run takes."""
+DAY_PLANS: Final = f"{DAYS}/_runs"
 EXPORTS: Final = "/exports/ecommerce"
 CHECKPOINTS: Final = "/checkpoints"
 WAREHOUSE: Final = "/user/hive/warehouse"
@@ -62,6 +66,21 @@ def landed_batch(path: str) -> LandedBatch | None:
 
 def mart_folder(mart: str) -> str:
     return f"{MARTS}/{mart}"
+
+
+def mart_run(mart: str, day: str, run: str) -> str:
+    """``/data/ecommerce/marts/revenue_daily/_runs/2026-11-23-…``: what one run made of a day."""
+    return f"{mart_folder(mart)}/_runs/{day}-{run}"
+
+
+def day_mark(day: str) -> str:
+    """``/data/ecommerce/_days/2026-11-23.json``"""
+    return f"{DAYS}/{day}.json"
+
+
+def day_plan(day: str, run: str) -> str:
+    """``/data/ecommerce/_days/_runs/2026-11-23-….json`` of a run of a day, whatever characters its id has."""
+    return f"{DAY_PLANS}/{day}-{hashlib.sha256(run.encode()).hexdigest()[:16]}.json"
 
 
 def export_folder(date: str) -> str:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from clients.hbase import HBASE_SETTINGS
+from clients.hdfs import HDFS_SETTINGS
 from clients.sql import SQL_SETTINGS
 from contracts.command import run, with_settings
 from contracts.errors import NotFound
@@ -62,7 +63,7 @@ def main() -> None:
 @click.option("--from", "start", type=Minute(), help="First minute.")
 @click.option("--to", "end", type=Minute(), help="Minute before which to end; now when it is not given.")
 @json_option
-@with_settings(*SQL_SETTINGS, *HBASE_SETTINGS)
+@with_settings(*SQL_SETTINGS, *HDFS_SETTINGS, *HBASE_SETTINGS)
 def revenue(
     last: timedelta | None, start: datetime | None, end: datetime | None, as_json: bool, settings: Settings
 ) -> None:

@@ -1,20 +1,44 @@
-"""Filling marts: what the tasks ``revenue``, ``funnel``, ``affinity`` and ``stock`` do, each with marts of its own."""
+"""Filling marts: what the tasks ``revenue``, ``funnel``, ``affinity`` and ``stock`` do, each with marts of its own.
+
+Each run writes a day to a place of its own, and then makes the mart's partition point there. A reader sees a day as it
+was or as it is; two runs at once, or a statement that a task left behind, do not touch each other's files.
+"""
 
 import time
-from datetime import date
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from functools import partial
+from uuid import uuid4
 
 import click
 import structlog
+from hdfs import InsecureClient
 
+from clients import hdfs as files
+from clients.hdfs import HDFS_SETTINGS
 from clients.sql import SQL_SETTINGS, Sql, connect
+from contracts import paths
 from contracts.command import with_settings
-from contracts.errors import NotFound
+from contracts.errors import BrokenPromise, NotFound
 from contracts.hive import MARTS, RAW, HiveTable
 from contracts.settings import Settings
-from jobs.batch import statements
-from jobs.batch.options import day_option
+from jobs.batch import days, statements
+from jobs.batch.options import day_option, run_option
 
+KEPT = 2
+"""Places of a day that are kept, for readers that have begun: the one that counts, and the one before."""
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Where a run computes: the SQL session, HDFS and its URI, and the run's id (empty by hand)."""
+
+    sql: Sql
+    hdfs: InsecureClient
+    uri: str
+    run: str
 
 
 def mart_task(help: str, *marts: str) -> click.Command:
@@ -22,33 +46,70 @@ def mart_task(help: str, *marts: str) -> click.Command:
 
     @click.command(help=help)
     @day_option
-    @with_settings(*SQL_SETTINGS)
-    def main(day: date, settings: Settings) -> None:
+    @run_option
+    @with_settings(*SQL_SETTINGS, "hdfs_uri", *HDFS_SETTINGS)
+    def main(day: date, run: str, settings: Settings) -> None:
+        hdfs = files.client(settings)
         with connect(settings) as sql:
-            fill(sql, day, *marts)
+            for found in days.days_of(hdfs, day, run):
+                fill(Batch(sql, hdfs, settings.hdfs_uri, run), found, *marts)
 
     return main
 
 
-def fill(sql: Sql, day: date, *marts: str) -> None:
-    """Overwrites a day of each mart with what ``sql/<mart>.sql`` selects.
-
-    Raises :class:`NotFound` when a stream that the marts are made of has no rows on that day: an ``INSERT OVERWRITE``
-    with dynamic partitioning of nothing would leave an older result in place.
-    """
-    for stream in sorted({stream for mart in marts for stream in statements.streams(mart)}):
-        landed = count(sql, RAW[stream], day)
-        if not landed:
-            raise NotFound(
-                f"{RAW[stream].qualified} has no rows on {day}; let ingest land the day and run "
-                "jobs.batch.repair_partitions first"
-            )
-        log.info("read", stream=stream, date=str(day), rows=landed)
+def fill(batch: Batch, day: date, *marts: str) -> None:
+    """Makes a day of each mart what ``sql/<mart>.sql`` selects. Raises as :func:`require_rows` and :func:`put`."""
+    require_rows(batch.sql, day)
     for mart in marts:
-        started = time.monotonic()
-        sql.execute(statements.statement(mart, day))
-        rows = gather_statistics(sql, MARTS[mart], day)
-        log.info("filled", mart=mart, date=str(day), rows=rows, seconds=elapsed(started))
+        put(batch, MARTS[mart], day, partial(statements.statement, mart, day))
+
+
+def require_rows(sql: Sql, day: date) -> None:
+    """Raises :class:`NotFound` where no stream has rows of a day; one alone may be quiet."""
+    landed = {stream: count(sql, table, day) for stream, table in RAW.items()}
+    log.info("read", date=str(day), **landed)
+    if not any(landed.values()):
+        raise NotFound(
+            f"{', '.join(table.qualified for table in RAW.values())} have no rows on {day}; let ingest land the day "
+            "and run jobs.batch.repair_partitions first"
+        )
+
+
+def put(batch: Batch, mart: HiveTable, day: date, insert: Callable[[str], str]) -> None:
+    """Makes a day of a mart what the statement ``insert(table)`` writes.
+
+    Raises :class:`BrokenPromise` where another run computes the day since; the mart is then as that run has it.
+    """
+    sql, started = batch.sql, time.monotonic()
+    name = f"{datetime.now(UTC):%Y%m%dt%H%M%S%f}_{uuid4().hex[:8]}"
+    own = replace(mart, name=f"{mart.name}__{name}", location=paths.mart_run(mart.name, str(day), name))
+    sql.execute(own.ddl(batch.uri))
+    try:
+        sql.execute(insert(own.qualified))
+        rows = count(sql, own, day)
+        days.require_newest(batch.hdfs, day, batch.run)
+        location = f"{batch.uri}{own.location}/date={day}" if rows else None
+        for statement in statements.put_partition(mart, day, location):
+            sql.execute(statement)
+    finally:
+        sql.execute(f"DROP TABLE IF EXISTS {own.qualified}")
+    try:
+        days.require_newest(batch.hdfs, day, batch.run)
+    except BrokenPromise:
+        days.reopen(batch.hdfs, day)
+        raise
+    _tidy(batch, mart, day)
+    gather_statistics(sql, mart, day)
+    log.info("filled", mart=mart.name, date=str(day), rows=rows, seconds=elapsed(started))
+
+
+def _tidy(batch: Batch, mart: HiveTable, day: date) -> None:
+    """Removes what earlier runs made of a day, and the tables that killed ones left."""
+    folder, _, _ = paths.mart_run(mart.name, str(day), "").rpartition("/")
+    made = [name for name in files.names(batch.hdfs, folder) if name.startswith(f"{day}-")]
+    for name in made[:-KEPT]:
+        batch.sql.execute(f"DROP TABLE IF EXISTS {mart.qualified}__{name.removeprefix(f'{day}-')}")
+        files.remove(batch.hdfs, f"{folder}/{name}")
 
 
 def gather_statistics(sql: Sql, table: HiveTable, day: date) -> int:

@@ -24,3 +24,11 @@ class Day(click.ParamType):
 
 
 day_option = click.option("--date", "day", type=Day(), required=True, help="The day, by event time in UTC.")
+
+run_option = click.option(
+    "--run",
+    default="",
+    metavar="ID",
+    help="The run whose days to take, as its task check_data planned them: --date and those that were opened again. "
+    "Without it, --date alone.",
+)

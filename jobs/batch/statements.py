@@ -1,7 +1,7 @@
 """The ``.sql`` files: loading them and filling in their parameters.
 
 A file names its parameters as ``${name}``: the marts and raw streams of the contract, ``${date}`` and
-``${becomes_critical}``. A mart stands for its qualified name; a stream for the day's events, each ``event_id`` once,
+``${becomes_critical}``. A mart stands for the table to fill; a stream for the day's events, each ``event_id`` once,
 whatever copies have landed. The only value that comes from outside is the day, and it is a ``date``, not text.
 """
 
@@ -11,16 +11,33 @@ from pathlib import Path
 from string import Template
 from typing import Final
 
-from contracts.hive import BECOMES_CRITICAL, MARTS, RAW, HiveTable
+from contracts.hive import BECOMES_CRITICAL, RAW, HiveTable
 
 FOLDER: Final = Path(__file__).parent / "tasks" / "sql"
 
 
-def statement(name: str, day: date) -> str:
-    """The text of ``sql/<name>.sql`` for a day. Raises ``KeyError`` for a parameter that the contract lacks."""
+def statement(name: str, day: date, into: str) -> str:
+    """The text of ``sql/<name>.sql`` for a day, which fills the table ``into``.
+
+    Raises ``KeyError`` for a parameter that the contract lacks.
+    """
     streams = {stream: distinct_events(table, day) for stream, table in RAW.items()}
-    marts = {mart: table.qualified for mart, table in MARTS.items()}
-    return _template(name).substitute(streams | marts, date=f"'{day:%Y-%m-%d}'", becomes_critical=BECOMES_CRITICAL)
+    values = {name: into, "date": f"'{day:%Y-%m-%d}'", "becomes_critical": BECOMES_CRITICAL}
+    return _template(name).substitute(streams | values)
+
+
+def put_partition(table: HiveTable, day: date, location: str | None) -> tuple[str, ...]:
+    """A day of a table is from now on what lies at ``location``: for a reader before or after, never in between.
+
+    Without a location the table has no such day.
+    """
+    partition = f"PARTITION (`date`='{day:%Y-%m-%d}')"
+    if location is None:
+        return (f"ALTER TABLE {table.qualified} DROP IF EXISTS {partition}",)
+    return (
+        f"ALTER TABLE {table.qualified} ADD IF NOT EXISTS {partition} LOCATION '{location}'",
+        f"ALTER TABLE {table.qualified} {partition} SET LOCATION '{location}'",
+    )
 
 
 def streams(name: str) -> list[str]:

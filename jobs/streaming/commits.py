@@ -18,6 +18,7 @@ read without it; fencing by epochs as in ZooKeeper's and HDFS's own journals.
 import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Final
 from uuid import uuid4
 
@@ -98,6 +99,10 @@ class Writer(CommitLog):
         if commit.sequence > KEPT:
             files.remove(self._hdfs, f"{self._own}/{commit.sequence - KEPT:012d}.json")
 
+    def tell_landed_until(self, time: datetime) -> None:
+        """Notes beside the log that all that Kafka had at ``time`` is landed. A later writer's start makes it void."""
+        files.write_whole(self._hdfs, self._until(self._epoch), time.isoformat().encode())
+
     def publish(self, commit: Commit) -> list[LandedFile]:
         """Renames the commit's files to where readers find them; returns those that are in neither place."""
         self._make_folders({file.final.rpartition("/")[0] for file in commit.files})
@@ -135,6 +140,9 @@ class Writer(CommitLog):
         for epoch in self._claims():
             if epoch < self._epoch - KEPT_CLAIMS:
                 files.remove(self._hdfs, f"{self._folder}/claims/{epoch:08d}")
+        for name in files.names(self._hdfs, self._folder):
+            if name.startswith("UNTIL-") and f"{self._folder}/{name}" < self._until(self._epoch):
+                files.remove(self._hdfs, f"{self._folder}/{name}")
 
     @property
     def _own(self) -> str:
@@ -143,9 +151,6 @@ class Writer(CommitLog):
     @property
     def _own_staging(self) -> str:
         return f"{self._staging}/{self._epoch:08d}-{self._run}"
-
-    def _claims(self) -> list[int]:
-        return [int(name) for name in files.names(self._hdfs, f"{self._folder}/claims") if name.isdigit()]
 
     def _first_version(self) -> list[str]:
         """Names of the commits of version 0.1.0, oldest first."""

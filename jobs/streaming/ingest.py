@@ -1,7 +1,10 @@
 """Lands the three streams from Kafka as Parquet on HDFS, exactly once for every reader (see ``commits.py``)."""
 
+import threading
 import time
+from datetime import UTC, datetime
 from functools import reduce
+from typing import Final
 
 import click
 import msgspec
@@ -11,10 +14,10 @@ from pyspark.sql import DataFrame
 from clients import hdfs as files
 from clients.commits import Commit, Counts
 from clients.hdfs import HDFS_SETTINGS
-from clients.kafka import KAFKA_SETTINGS
+from clients.kafka import KAFKA_SETTINGS, ranges
 from contracts import paths
 from contracts.command import run, with_settings
-from contracts.errors import BrokenPromise
+from contracts.errors import BrokenPromise, PlatformError
 from contracts.events import STREAMS
 from contracts.paths import INGEST
 from contracts.settings import Settings
@@ -25,6 +28,8 @@ from jobs.streaming.query import Job, run_query
 from jobs.streaming.settings import StreamingSettings, streaming_options
 
 log = structlog.get_logger()
+EVIDENCE_SECONDS: Final = 10.0
+"""Between two notes of until when all is landed."""
 TOPICS = [stream.topic for stream in STREAMS]
 
 
@@ -39,6 +44,9 @@ class Ingest:
         self._last = self._log.start()
         require_same_topics(self._last, topic_ids)
         self._last.topic_ids = topic_ids
+        self._asked: tuple[datetime, dict[str, int]] | None = None
+        self._ask_at = 0.0
+        self._telling = threading.Lock()
         self.missed = self._note_gaps()
 
     def require_unfenced(self) -> None:
@@ -49,6 +57,23 @@ class Ingest:
     def done(self) -> dict[str, int]:
         """The offset after the last one landed of each partition."""
         return {place: state.end for place, state in self._last.partitions.items()}
+
+    def tell_landed_until(self) -> None:
+        """Each :data:`EVIDENCE_SECONDS`: notes until when all that Kafka had is landed, once that is so."""
+        with self._telling:
+            try:
+                self._tell_landed_until()
+            except PlatformError as error:  # days close later for it; landing goes on
+                log.warning("not told until when all is landed", error=str(error))
+                self._ask_at = time.monotonic() + EVIDENCE_SECONDS
+
+    def _tell_landed_until(self) -> None:
+        if not self._asked and time.monotonic() >= self._ask_at:
+            now = datetime.now(UTC)
+            self._asked = now, {place: end for place, (_, end) in ranges(self._settings, TOPICS).items()}
+        if self._asked and all(self.done.get(place, 0) >= end for place, end in self._asked[1].items()):
+            self._log.tell_landed_until(self._asked[0])
+            self._asked, self._ask_at = None, time.monotonic() + EVIDENCE_SECONDS
 
     def _note_gaps(self) -> int:
         """Commits what retention took before it was landed, and goes on behind it; returns how many records it was."""
@@ -141,7 +166,7 @@ def main(settings: Settings, streaming: StreamingSettings) -> None:
     def job(run_id: str, topic_ids: dict[str, str]) -> Job:
         files.answers(settings)
         ingest = Ingest(settings, streaming, run_id, topic_ids)
-        return Job(ingest, ingest.done, {"missed": ingest.missed}, ingest.require_unfenced)
+        return Job(ingest, ingest.done, {"missed": ingest.missed}, ingest.require_unfenced, ingest.tell_landed_until)
 
     run_query(INGEST, settings, streaming, TOPICS, Counts.__struct_fields__, job)
 

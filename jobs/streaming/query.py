@@ -38,13 +38,15 @@ class Job:
     """What handles the batches; up to which offset each partition is done; what it counted before the first batch.
 
     ``require_unfenced`` raises :class:`Fenced` where a later writer has started: it removes the checkpoint of this run,
-    so that Spark may fail before a batch is refused.
+    so that Spark may fail before a batch is refused. ``meanwhile`` is called each second in a thread beside the
+    batches, and when the topics are drained.
     """
 
     handler: BatchHandler
     done: dict[str, int]
     counts: dict[str, int] = field(default_factory=dict)
     require_unfenced: Callable[[], None] = lambda: None
+    meanwhile: Callable[[], None] = lambda: None
 
 
 def run_query(
@@ -76,6 +78,7 @@ def run_query(
     admin = AdminClient({**kafka.confluent(settings), "log_level": 0})
     spark = spark_session(f"ecommerce-{name}", settings)
     stopping = threading.Event()
+    ended = threading.Event()
     idle = threading.Lock()
     failures: list[Exception] = []
 
@@ -118,6 +121,7 @@ def run_query(
             writer = writer.trigger(processingTime=f"{streaming.trigger} seconds")
         query = writer.start()
         log.info("started", job=name, topics=topics, checkpoint=checkpoint, run=run_id, offsets=json.loads(begin))
+        threading.Thread(target=_each_second, args=(job.meanwhile, ended), daemon=True).start()
         while not (stopping.is_set() or failures) and not query.awaitTermination(1):
             if streaming.metrics_port and (progress := query.lastProgress):
                 metrics.look(admin, progress.sources[0].endOffset)
@@ -126,15 +130,24 @@ def run_query(
         if failures and not stopping.is_set():
             job.require_unfenced()
             raise _meaning(name, failures[0])
+        ended.set()
+        if not stopping.is_set():
+            job.meanwhile()
         log.info("stopped", job=name)
     except (PySparkException, Py4JError, OSError) as error:
         if not stopping.is_set():
             job.require_unfenced()
             raise _meaning(name, failures[0] if failures else error) from error
     finally:
+        ended.set()
         shutil.rmtree(local_folder(run_id), ignore_errors=True)
         with suppress(Py4JError, OSError):  # the JVM may have had the same signal
             spark.stop()
+
+
+def _each_second(work: Callable[[], None], ended: threading.Event) -> None:
+    while not ended.wait(1):
+        work()
 
 
 def fresh_checkpoint(settings: Settings, folder: str, run_id: str) -> str:

@@ -1,6 +1,7 @@
 """The merged views without servers: which layer answers for which minute."""
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -9,8 +10,9 @@ import pytest
 
 from contracts.hbase import Revenue
 from contracts.settings import Settings
-from serving import speed, views
+from serving import days, speed, views
 from serving.__main__ import Length, Minute, minute_range
+from serving.days import Mark
 from serving.views import MinuteRevenue
 
 NOW = datetime(2026, 11, 23, 9, 30, 12, tzinfo=UTC)
@@ -26,6 +28,7 @@ class Layers:
 
     batch: ClassVar = {
         "2026-11-21": [("2026-11-21T23:59", Decimal("1.00"), 1)],
+        "2026-11-22": [("2026-11-22T12:00", Decimal("6.00"), 6)],  # of a run before more of the day had landed
         "2026-11-23": [("2026-11-23T09:00", Decimal("7.00"), 7)],  # of a run before the day was over
     }
     on_time: ClassVar = {
@@ -43,10 +46,16 @@ class Layers:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.closed = {date(2026, 11, 21): Mark("night", 7, closed=True)}
+        self.while_asked: Callable[[], None] = lambda: None
+
+    def closed_days(self, _: Any, days: Iterable[date]) -> dict[date, Mark]:
+        return {day: self.closed[day] for day in days if day in self.closed}
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         first, last = query.split("'")[1], query.split("'")[3]
         self.asked.append(f"batch {first}..{last}")
+        self.while_asked()
         return [row for day, rows in self.batch.items() if first <= day <= last for row in rows]
 
     def scan(self, minutes: dict[datetime, Revenue], start: datetime, end: datetime) -> dict[datetime, Revenue]:
@@ -59,6 +68,7 @@ def layers(monkeypatch: pytest.MonkeyPatch) -> Layers:
     from contextlib import nullcontext
 
     both = Layers()
+    monkeypatch.setattr(days, "closed", both.closed_days)
     monkeypatch.setattr(views, "connect", lambda settings: nullcontext(both))
     monkeypatch.setattr(speed, "revenue", lambda settings, start, end: both.scan(both.on_time, start, end))
     monkeypatch.setattr(speed, "late_revenue", lambda settings, start, end: both.scan(both.late, start, end))
@@ -76,7 +86,7 @@ def test_each_minute_comes_from_one_layer(layers: Layers) -> None:
         MinuteRevenue(at("2026-11-23T09:00"), Decimal("8.00"), 8, zero, "speed"),
         MinuteRevenue(at("2026-11-23T09:30"), Decimal("16.00"), 16, zero, "speed"),
     ]
-    assert layers.asked == ["batch 2026-11-21..2026-11-22"] + ["speed 22T00:00..23T09:31"] * 2
+    assert layers.asked == ["batch 2026-11-21..2026-11-21"] + ["speed 22T00:00..23T09:31"] * 2
 
 
 def test_a_layer_that_is_not_needed_is_not_asked(layers: Layers) -> None:
@@ -85,6 +95,24 @@ def test_a_layer_that_is_not_needed_is_not_asked(layers: Layers) -> None:
     layers.asked.clear()
     views.revenue(SETTINGS, at("2026-11-21T00:00"), at("2026-11-22T00:00"), NOW)
     assert layers.asked == ["batch 2026-11-21..2026-11-21"]
+
+
+def test_a_day_that_is_made_anew_while_it_is_read_is_taken_from_speed(layers: Layers) -> None:
+    def closed_again() -> None:
+        layers.closed[date(2026, 11, 21)] = Mark("next night", 9, closed=True)
+
+    layers.while_asked = closed_again
+    [minute] = views.revenue(SETTINGS, at("2026-11-21T00:00"), at("2026-11-22T00:00"), NOW)
+    assert (minute.revenue, minute.source) == (Decimal("1.00"), "speed")
+    layers.while_asked = layers.closed.clear
+    [minute] = views.revenue(SETTINGS, at("2026-11-21T00:00"), at("2026-11-22T00:00"), NOW)
+    assert minute.source == "speed"
+
+
+def test_a_closed_day_without_revenue_asks_no_other_layer(layers: Layers) -> None:
+    layers.closed = {date(2026, 11, 20): Mark("night", 7, closed=True)}
+    assert views.revenue(SETTINGS, at("2026-11-20T00:00"), at("2026-11-21T00:00"), NOW) == []
+    assert layers.asked == ["batch 2026-11-20..2026-11-20"]
 
 
 def test_a_range_within_a_day(layers: Layers) -> None:

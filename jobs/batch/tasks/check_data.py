@@ -1,4 +1,4 @@
-"""Whether the day's events have landed on HDFS, asked before anything is computed from them."""
+"""Whether the day has landed whole, asked before anything is computed from it, and which days the run computes."""
 
 from datetime import date, datetime, time, timedelta
 
@@ -9,24 +9,25 @@ from hdfs import InsecureClient
 from clients import hdfs
 from clients.hdfs import HDFS_SETTINGS
 from contracts import paths
-from contracts.command import run, with_settings
+from contracts.command import run as run_command
+from contracts.command import with_settings
 from contracts.errors import NotFound
 from contracts.hive import RAW
 from contracts.settings import Settings
-from jobs.batch.options import day_option
+from jobs.batch import days
+from jobs.batch.options import day_option, run_option
 
 log = structlog.get_logger()
 
 
 def check_data(settings: Settings, day: date) -> None:
-    """Raises :class:`NotFound` naming the streams without a Parquet file of the day, and where they were looked for."""
+    """Raises :class:`NotFound` where no stream has a Parquet file of the day; one alone may be quiet."""
     client = hdfs.connect(settings)
     found = {stream: landed_files(client, stream, day) for stream in RAW}
     log.info("found", date=str(day), **found)
-    if missing := [
-        f"{stream} ({paths.stream_folder(stream)}/date={day})" for stream, count in found.items() if not count
-    ]:
-        raise NotFound(f"no data of {day} on HDFS at {settings.webhdfs_url} for {', '.join(missing)}")
+    if not any(found.values()):
+        looked = ", ".join(f"{paths.stream_folder(stream)}/date={day}" for stream in found)
+        raise NotFound(f"no data of {day} on HDFS at {settings.webhdfs_url} ({looked})")
 
 
 def landed_files(client: InsecureClient, stream: str, day: date) -> int:
@@ -41,11 +42,38 @@ def landed_files(client: InsecureClient, stream: str, day: date) -> int:
 
 @click.command()
 @day_option
+@run_option
+@click.option(
+    "--grace",
+    type=click.FloatRange(min=0),
+    default=1800,
+    show_default=True,
+    envvar="ECOMMERCE_DAY_GRACE",
+    show_envvar=True,
+    metavar="SECONDS",
+    help="For late events after the day's end; all that Kafka took until then must be landed.",
+)
+@click.option(
+    "--patience",
+    type=click.FloatRange(min=0),
+    default=1800,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for that.",
+)
 @with_settings(*HDFS_SETTINGS)
-def main(day: date, settings: Settings) -> None:
-    """Fails unless each stream has landed data of the day."""
+def main(day: date, run: str, grace: float, patience: float, settings: Settings) -> None:
+    """Wait until the day has landed whole; fail where no stream has data of it.
+
+    With --run, also plans the days of that run: this one, and all older ones that got rows since they were computed.
+    """
+    client = hdfs.connect(settings)
+    whole = days.wait_until_landed(client, day, timedelta(seconds=grace), patience)
     check_data(settings, day)
+    if run:
+        planned = days.begin(client, day, whole, run)
+        log.info("planned", run=run, days=planned.days)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_command(main)

@@ -17,11 +17,13 @@ from clients import hdfs
 from clients.hdfs import HDFS_SETTINGS
 from clients.sql import SQL_SETTINGS, Sql, connect
 from contracts import paths
-from contracts.command import run, with_settings
+from contracts.command import run as run_command
+from contracts.command import with_settings
 from contracts.errors import NotFound
 from contracts.hive import MARTS, HiveTable
 from contracts.settings import Settings
-from jobs.batch.options import day_option
+from jobs.batch.days import days_of
+from jobs.batch.options import day_option, run_option
 from jobs.batch.statements import of_day
 
 log = structlog.get_logger()
@@ -33,15 +35,12 @@ def header(mart: HiveTable) -> list[str]:
 
 
 def rows(sql: Sql, mart: HiveTable, day: date) -> list[tuple[Any, ...]]:
-    """The mart's rows of a day, ordered by their columns from left to right. Raises :class:`NotFound` without any."""
+    """The mart's rows of a day, ordered by their columns from left to right."""
     columns = [f"`{name}`" for name in header(mart)]
-    found = sql.rows(
+    return sql.rows(
         f"SELECT {', '.join(columns)} FROM {mart.qualified} WHERE {of_day(day)} "  # noqa: S608
         f"ORDER BY {', '.join(columns[len(mart.partitions) :])}"
     )
-    if not found:
-        raise NotFound(f"{mart.qualified} has no rows on {day}; run the task that fills it first")
-    return found
 
 
 def to_csv(names: list[str], values: Iterable[tuple[Any, ...]]) -> bytes:
@@ -68,8 +67,10 @@ def write_locally(folder: Path, name: str, data: bytes) -> None:
 
 
 def export(sql: Sql, settings: Settings, day: date, to: Path | None) -> None:
-    """Writes all marts of a day; nothing where one of them lacks the day."""
+    """Writes all marts of a day. Raises :class:`NotFound` where none has rows of it; a quiet stream's may have none."""
     exports = {name: (rows(sql, mart, day), header(mart)) for name, mart in MARTS.items()}
+    if not any(found for found, _ in exports.values()):
+        raise NotFound(f"no mart has rows on {day}; run the tasks that fill them first")
     folder = paths.export_folder(str(day))
     client = hdfs.connect(settings)
     hdfs.make_folder(client, folder)
@@ -83,17 +84,19 @@ def export(sql: Sql, settings: Settings, day: date, to: Path | None) -> None:
 
 @click.command()
 @day_option
+@run_option
 @click.option(
     "--to",
     type=click.Path(file_okay=False, path_type=Path),
     help="Also write the files to a local folder, below date=YYYY-MM-DD/.",
 )
 @with_settings(*SQL_SETTINGS, *HDFS_SETTINGS)
-def main(day: date, to: Path | None, settings: Settings) -> None:
+def main(day: date, run: str, to: Path | None, settings: Settings) -> None:
     """Exports the marts of a day as CSV files to HDFS."""
     with connect(settings) as sql:
-        export(sql, settings, day, to)
+        for found in days_of(hdfs.client(settings), day, run):
+            export(sql, settings, found, to)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_command(main)

@@ -11,15 +11,20 @@ from decimal import Decimal
 import click
 import structlog
 
+from clients import hdfs as files
 from clients.hbase import HBASE_SETTINGS
+from clients.hdfs import HDFS_SETTINGS
 from clients.sql import SQL_SETTINGS, Sql, connect
-from contracts.command import run, with_settings
+from contracts.command import run as run_command
+from contracts.command import with_settings
 from contracts.errors import BrokenPromise, NotFound
 from contracts.hbase import NOTHING, Revenue
-from contracts.hive import MARTS, MONEY_SUM
+from contracts.hive import MARTS, MONEY_SUM, RAW
 from contracts.settings import Settings
-from jobs.batch.options import day_option
-from jobs.batch.statements import of_day
+from jobs.batch import days
+from jobs.batch.marts import Batch, count, put, require_rows
+from jobs.batch.options import day_option, run_option
+from jobs.batch.statements import of_day, put_partition
 from serving import speed
 
 log = structlog.get_logger()
@@ -45,7 +50,9 @@ def batch_revenue(sql: Sql, day: date) -> dict[str, Decimal]:
     mart = MARTS["revenue_minutely"].qualified
     rows = sql.rows(f"SELECT `minute`, revenue FROM {mart} WHERE {of_day(day)}")  # noqa: S608
     if not rows:
-        raise NotFound(f"{mart} has no rows on {day}; run the task revenue first")
+        require_rows(sql, day)
+        if purchases := count(sql, RAW["purchases"], day):
+            raise NotFound(f"{mart} has no rows on {day}, and {purchases} have landed; run the task revenue first")
     return dict(rows)
 
 
@@ -64,9 +71,12 @@ def compare(batch: dict[str, Decimal], on_time: dict[datetime, Revenue], late: d
     ]
 
 
-def keep(sql: Sql, day: date, minutes: list[Minute]) -> None:
+def keep(batch: Batch, day: date, minutes: list[Minute]) -> None:
     """Overwrites the day of the mart ``reconciliation``, in one statement: at most 1440 rows."""
     mart = MARTS["reconciliation"]
+    if not minutes:
+        batch.sql.execute(*put_partition(mart, day, None))
+        return
     rows = ",\n".join(
         f"('{minute.minute}', "
         + ", ".join(
@@ -75,7 +85,7 @@ def keep(sql: Sql, day: date, minutes: list[Minute]) -> None:
         + f", '{day}')"
         for minute in minutes
     )
-    sql.execute(f"INSERT OVERWRITE TABLE {mart.qualified} PARTITION (`date`) VALUES\n{rows}")
+    put(batch, mart, day, lambda into: f"INSERT OVERWRITE TABLE {into} PARTITION (`date`) VALUES\n{rows}")
 
 
 def verdict(day: date, minutes: list[Minute]) -> str | None:
@@ -95,14 +105,18 @@ def verdict(day: date, minutes: list[Minute]) -> str | None:
     )
 
 
-def reconcile(sql: Sql, settings: Settings, day: date) -> None:
-    """Compares, keeps the comparison, and raises :class:`BrokenPromise` with the difference where there is one."""
-    batch = batch_revenue(sql, day)
+def reconcile(batch: Batch, settings: Settings, day: date) -> None:
+    """Compares, keeps the comparison, and closes the day for its run.
+
+    Raises :class:`BrokenPromise` with the difference where there is one, unless more of the day has landed meanwhile:
+    then it stays open for the next run.
+    """
+    computed = batch_revenue(batch.sql, day)
     start = datetime.combine(day, time(), UTC)
     end = start + timedelta(days=1)
     late = speed.late_revenue(settings, start, end)
-    minutes = compare(batch, speed.revenue(settings, start, end), late)
-    keep(sql, day, minutes)
+    minutes = compare(computed, speed.revenue(settings, start, end), late)
+    keep(batch, day, minutes)
     log.info(
         "compared",
         date=str(day),
@@ -112,18 +126,31 @@ def reconcile(sql: Sql, settings: Settings, day: date) -> None:
         late=str(sum((minute.late for minute in minutes), NOTHING)),
         late_purchases=sum(revenue.purchases for revenue in late.values()),
     )
-    if sentence := verdict(day, minutes):
+    sentence = verdict(day, minutes)
+    if sentence and not (batch.run and days.landed_more(batch.hdfs, day)):
         raise BrokenPromise(sentence)
+    if batch.run and not sentence:
+        days.close(batch.hdfs, day, batch.run)
 
 
 @click.command()
 @day_option
-@with_settings(*SQL_SETTINGS, *HBASE_SETTINGS)
-def main(day: date, settings: Settings) -> None:
-    """Fails unless batch and speed layer agree on the revenue of every minute of a day."""
+@run_option
+@with_settings(*SQL_SETTINGS, "hdfs_uri", *HDFS_SETTINGS, *HBASE_SETTINGS)
+def main(day: date, run: str, settings: Settings) -> None:
+    """Fails unless batch and speed layer agree on the revenue of every minute of a day; closes it for its run."""
+    hdfs = files.client(settings)
+    failed: list[BrokenPromise] = []
     with connect(settings) as sql:
-        reconcile(sql, settings, day)
+        for found in days.days_of(hdfs, day, run):
+            try:
+                reconcile(Batch(sql, hdfs, settings.hdfs_uri, run), settings, found)
+            except BrokenPromise as error:
+                log.error("not reconciled", date=str(found), error=str(error))
+                failed.append(error)
+    if failed:
+        raise failed[0]
 
 
 if __name__ == "__main__":
-    run(main)
+    run_command(main)

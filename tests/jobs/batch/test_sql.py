@@ -1,21 +1,30 @@
 """The marts' SQL on a local Spark session with Hive's catalogue, against results worked out by hand."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+import msgspec
 import pytest
 from pyspark.sql import SparkSession
 
+from clients import hdfs as files
 from clients.engine import Engine, Spark
-from contracts.errors import NotFound
-from contracts.hive import DATABASE, MARTS, RAW
-from jobs.batch.marts import fill
+from clients.sql import Sql
+from contracts import paths
+from contracts.errors import BrokenPromise, NotFound
+from contracts.hive import DATABASE, MARTS, MONEY_SUM, RAW
+from jobs.batch.marts import Batch, fill, put
 from jobs.batch.tasks.repair_partitions import repair_partitions
 from jobs.prepare import create_tables
+from serving.days import Mark, mark
 from tests.support.batch_data import DAY, NEXT_DAY, Landed, shop_days
+from tests.support.fake_hdfs import FakeHdfs
 
 ALL = (
     *("revenue_daily", "revenue_hourly", "revenue_minutely", "conversion_funnel"),
@@ -70,16 +79,17 @@ def sql(folder: Path) -> Iterator[LocalSql]:
         session.execute(statement)
     land(folder, shop_days())
     create_tables(session, [*RAW, *MARTS], f"file:{folder}")
-    repair_partitions(session, date.fromisoformat(DAY))
+    for day in (DAY, NEXT_DAY):
+        register(session, folder, day)
     yield session
     session.execute(f"DROP DATABASE {DATABASE} CASCADE")
     spark.stop()
 
 
 @pytest.fixture(scope="module")
-def marts(sql: LocalSql) -> dict[str, Rows]:
+def marts(batch: Batch) -> dict[str, Rows]:
     """All marts of DAY."""
-    return fill_all(sql)
+    return fill_all(batch)
 
 
 def land(folder: Path, shop: Landed, part: int = 0) -> None:
@@ -89,15 +99,26 @@ def land(folder: Path, shop: Landed, part: int = 0) -> None:
         target.write_bytes(data)
 
 
-def mart(sql: LocalSql, name: str, day: str = DAY) -> Rows:
+def register(sql: LocalSql, folder: Path, day: str = DAY) -> None:
+    found = {name: (folder / paths.stream_folder(name).lstrip("/") / f"date={day}").glob("hour=*") for name in RAW}
+    hours = {name: sorted(path.name.removeprefix("hour=") for path in found[name]) for name in RAW}
+    repair_partitions(sql, date.fromisoformat(day), hours)
+
+
+@pytest.fixture(scope="module")
+def batch(sql: LocalSql, folder: Path) -> Batch:
+    return Batch(sql, FakeHdfs(), f"file:{folder}", "")
+
+
+def mart(sql: Sql, name: str, day: str = DAY) -> Rows:
     columns = ", ".join(f"`{column.name}`" for column in MARTS[name].columns)
     query = f"SELECT {columns} FROM {DATABASE}.{name} WHERE `date` = '{day}' ORDER BY {columns}"  # noqa: S608
     return sql.rows(query)
 
 
-def fill_all(sql: LocalSql, day: str = DAY) -> dict[str, Rows]:
-    fill(sql, date.fromisoformat(day), *ALL)
-    return {name: mart(sql, name, day) for name in ALL}
+def fill_all(batch: Batch, day: str = DAY) -> dict[str, Rows]:
+    fill(batch, date.fromisoformat(day), *ALL)
+    return {name: mart(batch.sql, name, day) for name in ALL}
 
 
 def test_revenue(marts: dict[str, Rows]) -> None:
@@ -128,9 +149,9 @@ def test_funnel(marts: dict[str, Rows]) -> None:
     ]
 
 
-def test_funnel_of_the_day_after_a_session_ran_past_midnight(sql: LocalSql) -> None:
-    fill(sql, date.fromisoformat(NEXT_DAY), "conversion_funnel")
-    assert mart(sql, "conversion_funnel", NEXT_DAY) == [
+def test_funnel_of_the_day_after_a_session_ran_past_midnight(batch: Batch) -> None:
+    fill(batch, date.fromisoformat(NEXT_DAY), "conversion_funnel")
+    assert mart(batch.sql, "conversion_funnel", NEXT_DAY) == [
         (1, "home", 1, 1, Decimal("1.0000"), Decimal("1.0000")),
         (2, "product", 0, 0, Decimal("0.0000"), Decimal("0.0000")),
         (3, "purchase", 0, 0, Decimal("0.0000"), None),
@@ -170,38 +191,111 @@ def test_stock(marts: dict[str, Rows]) -> None:
     ]
 
 
-def test_copies_change_nothing(sql: LocalSql, folder: Path, marts: dict[str, Rows]) -> None:
+def test_copies_change_nothing(sql: LocalSql, batch: Batch, folder: Path, marts: dict[str, Rows]) -> None:
     copied = shop_days()
     for stream in list(copied.rows):
         copied.land_again(stream)
     land(folder, copied)
-    repair_partitions(sql, date.fromisoformat(DAY))
-    assert fill_all(sql) == marts
+    register(sql, folder)
+    assert fill_all(batch) == marts
 
 
-def test_a_day_leaves_other_days_alone(sql: LocalSql, marts: dict[str, Rows]) -> None:
-    assert all(fill_all(sql, NEXT_DAY).values())
+def test_a_day_leaves_other_days_alone(sql: LocalSql, batch: Batch, marts: dict[str, Rows]) -> None:
+    assert all(fill_all(batch, NEXT_DAY).values())
     assert {name: mart(sql, name) for name in ALL} == marts
 
 
-def test_late_rows_count_when_the_day_is_run_again(sql: LocalSql, folder: Path) -> None:
+def test_late_rows_count_when_the_day_is_run_again(sql: LocalSql, batch: Batch, folder: Path) -> None:
     shop = Landed()
     shop.purchase("p1", f"{LATE_DAY}T10:00:00.000", "s1", "P00001", "1.00")
     land(folder, shop)
-    repair_partitions(sql, date.fromisoformat(LATE_DAY))
-    fill(sql, date.fromisoformat(LATE_DAY), "revenue_minutely")
+    register(sql, folder, LATE_DAY)
+    fill(batch, date.fromisoformat(LATE_DAY), "revenue_minutely")
     shop.purchase("p2", f"{LATE_DAY}T10:00:59.999", "s1", "P00001", "0.01")
     shop.purchase("p3", f"{LATE_DAY}T00:00:00.000", "s1", "P00001", "0.02")
     land(folder, shop, part=1)
-    repair_partitions(sql, date.fromisoformat(LATE_DAY))
-    fill(sql, date.fromisoformat(LATE_DAY), "revenue_minutely")
+    register(sql, folder, LATE_DAY)
+    fill(batch, date.fromisoformat(LATE_DAY), "revenue_minutely")
     assert mart(sql, "revenue_minutely", LATE_DAY) == [
         (f"{LATE_DAY}T00:00", 1, 1, Decimal("0.02")),
         (f"{LATE_DAY}T10:00", 2, 2, Decimal("1.01")),
     ]
 
 
-@pytest.mark.parametrize(("name", "stream"), [("revenue_daily", "purchases"), ("stock_daily", "inventory")])
-def test_a_day_without_data_is_refused(sql: LocalSql, name: str, stream: str) -> None:
-    with pytest.raises(NotFound, match=rf"ecommerce\.{stream} has no rows on 2026-01-01"):
-        fill(sql, date(2026, 1, 1), name)
+def test_a_day_without_data_is_refused(batch: Batch) -> None:
+    with pytest.raises(NotFound, match=r"ecommerce\.inventory have no rows on 2026-01-01"):
+        fill(batch, date(2026, 1, 1), "revenue_daily")
+
+
+def test_a_quiet_stream_leaves_its_marts_empty_whatever_they_held(sql: LocalSql, batch: Batch, folder: Path) -> None:
+    day, shop = "2026-11-24", Landed()
+    shop.click("c1", f"{day}T10:00:00.000", "s1", "home")
+    land(folder, shop)
+    register(sql, folder, day)
+    put(batch, MARTS["revenue_daily"], date.fromisoformat(day), partial(one_row, day=day, orders=7))
+    assert mart(sql, "revenue_daily", day) == [(7, 1, 1, Decimal("1.00"))]
+    found = fill_all(batch, day)
+    assert {name for name, rows in found.items() if rows} == {"conversion_funnel"}
+
+
+def one_row(into: str, day: str, orders: int) -> str:
+    values = f"{orders}, 1, 1, CAST(1 AS {MONEY_SUM}), '{day}'"
+    return f"INSERT OVERWRITE TABLE {into} PARTITION (`date`) VALUES ({values})"  # noqa: S608
+
+
+RUN_DAY = date(2026, 11, 20)
+SALES = MARTS["revenue_daily"]
+
+
+def orders(sql: LocalSql) -> list[int]:
+    return [row[0] for row in mart(sql, SALES.name, str(RUN_DAY))]
+
+
+def test_of_two_runs_at_once_each_leaves_a_whole_day(sql: LocalSql, batch: Batch) -> None:
+    def slow(into: str) -> str:
+        put(batch, SALES, RUN_DAY, partial(one_row, day=str(RUN_DAY), orders=2))
+        assert orders(sql) == [2]
+        return one_row(into, str(RUN_DAY), 1)
+
+    put(batch, SALES, RUN_DAY, slow)
+    assert orders(sql) == [1]
+
+
+def test_a_run_that_is_no_longer_the_newest_of_a_day_writes_nothing_of_it(sql: LocalSql, batch: Batch) -> None:
+    def mark_run(run: str) -> None:
+        mark = Mark(run, 5, closed=run == "newer")
+        files.write_whole(batch.hdfs, paths.day_mark(str(RUN_DAY)), msgspec.json.encode(mark))
+
+    def overtaken(into: str) -> str:
+        mark_run("newer")
+        put(replace(batch, run="newer"), SALES, RUN_DAY, partial(one_row, day=str(RUN_DAY), orders=4))
+        return one_row(into, str(RUN_DAY), 3)
+
+    mark_run("older")
+    with pytest.raises(BrokenPromise, match="run 'older' writes nothing more of 2026-11-20: run 'newer' computes it"):
+        put(replace(batch, run="older"), SALES, RUN_DAY, overtaken)
+    assert orders(sql) == [4]
+    found = mark(batch.hdfs, RUN_DAY)
+    assert found
+    assert found.closed
+
+
+def test_a_statement_that_was_left_behind_changes_nothing(sql: LocalSql, batch: Batch) -> None:
+    left: list[str] = []
+
+    def dies(into: str) -> str:
+        left.append(one_row(into, str(RUN_DAY), 5))
+        raise KeyboardInterrupt
+
+    def but_drops(text: str) -> None:
+        if not text.startswith("DROP"):
+            LocalSql.execute(sql, text)
+
+    before = orders(sql)
+    with patch.object(sql, "execute", side_effect=but_drops), pytest.raises(KeyboardInterrupt):
+        put(batch, SALES, RUN_DAY, dies)
+    sql.execute(left[0])
+    assert orders(sql) == before
+    put(batch, SALES, RUN_DAY, partial(one_row, day=str(RUN_DAY), orders=6))
+    sql.execute(left[0])
+    assert orders(sql) == [6]

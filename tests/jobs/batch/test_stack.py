@@ -29,9 +29,10 @@ from contracts.hbase import (
 from contracts.hive import DATABASE, MARTS, RAW
 from contracts.settings import Settings
 from jobs.prepare import create_hive_tables
+from jobs.streaming.commits import Writer
 from serving import views
 from tests.support import running
-from tests.support.batch_data import DAY, Landed, shop_days
+from tests.support.batch_data import DAY, NEXT_DAY, Landed, shop_days
 from tests.support.running import Done, Job, ok
 
 TASKS = ("check_data", "repair_partitions", "revenue", "funnel", "affinity", "stock", "reconcile", "export_csv")
@@ -108,9 +109,18 @@ def exported(client: InsecureClient) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def first_run(shop: None, run: Job, stack: Settings, client: InsecureClient) -> dict[str, list[tuple[Any, ...]]]:
+def ingest(client: InsecureClient) -> Writer:
+    """An ingest that has landed all that Kafka has."""
+    writer = Writer(client, paths.INGEST)
+    writer.start()
+    writer.tell_landed_until(datetime.now(UTC))
+    return writer
+
+
+@pytest.fixture(scope="module")
+def first_run(shop: None, ingest: Writer, run: Job, stack: Settings) -> dict[str, list[tuple[Any, ...]]]:
     for task in TASKS:
-        ok(run(task))
+        ok(run(task, "--run", "scheduled__one"))
     return rows(stack)
 
 
@@ -139,15 +149,15 @@ def test_every_task_again_changes_nothing_though_every_row_landed_twice(
         copied.land_again(stream)
     land(client, copied)
     for task in TASKS[:-1]:
-        ok(run(task))
-    ok(run("export_csv", "--to", str(tmp_path)))
+        ok(run(task, "--run", "scheduled__again"))
+    ok(run("export_csv", "--run", "scheduled__again", "--to", str(tmp_path)))
     assert rows(stack) == first_run
     assert exported(client) == files
     assert {path.name: path.read_bytes() for path in (tmp_path / f"date={DAY}").iterdir()} == files
 
 
 @pytest.mark.parametrize("task", ["check_data", "revenue", "funnel", "affinity", "stock", "reconcile", "export_csv"])
-def test_a_day_without_data_is_one_sentence(shop: None, run: Job, task: str) -> None:
+def test_a_day_without_data_is_one_sentence(shop: None, ingest: Writer, run: Job, task: str) -> None:
     result = run(task, day="2020-02-29")
     assert result.returncode == 1
     error = result.stderr.splitlines()[-1]
@@ -193,3 +203,40 @@ def test_serving_takes_each_minute_from_one_layer(first_run: dict[str, list[tupl
     assert {minute.source for minute in open_day} == {"speed"}
     assert sum(minute.revenue for minute in open_day) == sum(minute.revenue for minute in found)
     assert date.fromisoformat(DAY) == start.date()
+
+
+def total(stack: Settings) -> tuple[Decimal, set[str]]:
+    """The revenue of DAY as the serving view has it, and the layers that it comes from."""
+    start = datetime.fromisoformat(DAY).replace(tzinfo=UTC)
+    found = views.revenue(stack, start, start + timedelta(days=1), start + timedelta(days=2))
+    return sum((minute.revenue for minute in found), Decimal(0)), {minute.source for minute in found}
+
+
+def test_a_purchase_sent_the_day_after_opens_the_day_until_the_next_run(
+    first_run: dict[str, list[tuple[Any, ...]]], run: Job, stack: Settings, client: InsecureClient
+) -> None:
+    before, layers = total(stack)
+    assert layers == {"batch"}
+    late = Landed()
+    late.purchase("of yesterday", f"{DAY}T10:00:30.000", "s9", "P00001", "7.00")
+    at = datetime.fromisoformat(f"{DAY}T10:00:30").replace(tzinfo=UTC)
+    with closing(hbase.connect(stack)) as connection:
+        connection.table(REVENUE_LATE.name).put(late_key(at, "of yesterday"), {LATE_AMOUNT.column: b"7.00"})
+    writer = Writer(client, paths.INGEST)
+    last = writer.start()
+    for path, data in late.files(part=9):
+        hdfs.write(client, path, data)
+    writer.append(last.next(days=last.days | {DAY: last.sequence + 1}))
+    assert total(stack) == (before + 7, {"speed"})
+
+    refused = run("revenue", "--run", "scheduled__two", day=NEXT_DAY)
+    assert "run 'scheduled__two' has planned no days" in refused.stderr
+    waiting = run("check_data", "--run", "scheduled__two", "--patience", "1", day=NEXT_DAY)
+    assert waiting.returncode == 1
+    assert "ingest has not said yet until when all is landed" in waiting.stderr
+    writer.tell_landed_until(datetime.now(UTC))
+    for task in TASKS:
+        ok(run(task, "--run", "scheduled__two", day=NEXT_DAY))
+        assert total(stack)[0] == before + 7, task
+    assert total(stack) == (before + 7, {"batch"})
+    assert b",140.34\r\n" in exported(client)["revenue_daily.csv"]

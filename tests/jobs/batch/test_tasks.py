@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import click
 import pytest
@@ -14,10 +15,13 @@ from contracts.errors import Mistake, NotFound
 from contracts.events import STREAMS
 from contracts.hbase import Revenue
 from contracts.hive import MARTS, RAW
+from contracts.settings import Settings
 from jobs.batch import statements
+from jobs.batch.marts import Batch
 from jobs.batch.options import Day
 from jobs.batch.tasks import export_csv, reconcile
 from jobs.prepare import create_tables
+from tests.support.fake_hdfs import FakeHdfs
 from tests.support.running import run
 
 DAY = date(2026, 11, 21)
@@ -48,7 +52,12 @@ def test_what_spark_is_told() -> None:
         "SET hive.exec.dynamic.partition=true",
         "SET hive.exec.dynamic.partition.mode=nonstrict",
     )
-    assert spark.repair(RAW["clicks"]) == ("MSCK REPAIR TABLE ecommerce.clicks", "REFRESH TABLE ecommerce.clicks")
+    assert spark.register(RAW["clicks"], DAY, ["00", "23"]) == (
+        "ALTER TABLE ecommerce.clicks ADD IF NOT EXISTS "
+        "PARTITION (`date`='2026-11-21', `hour`='00') PARTITION (`date`='2026-11-21', `hour`='23')",
+        "REFRESH TABLE ecommerce.clicks",
+    )
+    assert spark.register(RAW["clicks"], DAY, []) == ("REFRESH TABLE ecommerce.clicks",)
     assert spark.statistics(RAW["clicks"], DAY) == (
         "ANALYZE TABLE ecommerce.clicks PARTITION (`date`='2026-11-21', `hour`) COMPUTE STATISTICS NOSCAN",
     )
@@ -60,8 +69,8 @@ def test_what_spark_is_told() -> None:
 def test_what_impala_is_told() -> None:
     impala = Impala()
     assert impala.session() == ("SET TIMEZONE=UTC",)
-    assert impala.repair(RAW["clicks"]) == (
-        "ALTER TABLE ecommerce.clicks RECOVER PARTITIONS",
+    assert impala.register(RAW["clicks"], DAY, ["00"]) == (
+        "ALTER TABLE ecommerce.clicks ADD IF NOT EXISTS PARTITION (`date`='2026-11-21', `hour`='00')",
         "REFRESH ecommerce.clicks",
     )
     assert impala.statistics(RAW["clicks"], DAY) == (
@@ -76,8 +85,8 @@ def test_an_unknown_engine_is_refused() -> None:
 
 @pytest.mark.parametrize("mart", sorted(MARTS.keys() - {"reconciliation"}))
 def test_a_mart_is_overwritten_for_its_day_from_distinct_events_only(mart: str) -> None:
-    text = statements.statement(mart, DAY)
-    assert f"INSERT OVERWRITE TABLE ecommerce.{mart} PARTITION (`date`)" in text
+    text = statements.statement(mart, DAY, "own.table")
+    assert "INSERT OVERWRITE TABLE own.table PARTITION (`date`)" in text
     assert text.count("INSERT") == 1
     assert "${" not in text
     landed = "|".join(stream.name for stream in STREAMS)
@@ -88,7 +97,7 @@ def test_a_mart_is_overwritten_for_its_day_from_distinct_events_only(mart: str) 
 
 def test_a_mart_selects_its_columns_in_the_order_of_the_contract() -> None:
     for mart in MARTS.keys() - {"reconciliation"}:
-        text = statements.statement(mart, DAY).rpartition("\nSELECT\n")[2].partition("\nFROM ")[0]
+        text = statements.statement(mart, DAY, mart).rpartition("\nSELECT\n")[2].partition("\nFROM ")[0]
         selected = [re.split(r"\bAS ", line)[-1] for line in re.split(r",\n  (?=\S)", text.strip())]
         names = [re.sub(r"^\w\.|[`\s]", "", name) for name in selected]
         assert names == [*(column.name for column in MARTS[mart].columns), "date"], mart
@@ -132,9 +141,9 @@ def test_csv_has_the_day_first_and_rows_in_order() -> None:
     ]
 
 
-def test_a_mart_without_the_day_is_not_exported() -> None:
-    with pytest.raises(NotFound, match=r"ecommerce\.stock_daily has no rows on 2026-11-21"):
-        export_csv.rows(Recorder(), MARTS["stock_daily"], DAY)
+def test_a_day_that_no_mart_has_is_not_exported() -> None:
+    with pytest.raises(NotFound, match="no mart has rows on 2026-11-21"):
+        export_csv.export(Recorder(), Settings(), DAY, None)
 
 
 def test_a_local_export_replaces_the_file_and_leaves_nothing_else(tmp_path: Path) -> None:
@@ -179,19 +188,23 @@ def test_differences_that_cancel_out_are_told_too() -> None:
 
 
 def test_the_comparison_is_written_in_one_statement() -> None:
-    sql = Recorder()
+    sql = Recorder([(1,)])
     minute = reconcile.Minute("2026-11-21T10:05", Decimal("3.30"), Decimal("1.10"), Decimal("2.20"))
-    reconcile.keep(sql, DAY, [minute])
-    assert sql.statements[0] == (
-        "INSERT OVERWRITE TABLE ecommerce.reconciliation PARTITION (`date`) VALUES\n"
+    reconcile.keep(Batch(sql, FakeHdfs(), "hdfs://name:8020", ""), DAY, [minute])
+    [written] = [text for text in sql.statements if text.startswith("INSERT")]
+    assert written.partition("PARTITION")[2] == (
+        " (`date`) VALUES\n"
         "('2026-11-21T10:05', CAST(3.30 AS DECIMAL(18,2)), CAST(1.10 AS DECIMAL(18,2)), CAST(2.20 AS DECIMAL(18,2)), "
         "CAST(0.00 AS DECIMAL(18,2)), '2026-11-21')"
     )
 
 
 def test_reconciling_a_day_that_is_not_filled_is_refused() -> None:
-    with pytest.raises(NotFound, match=r"no rows on 2026-11-21; run the task revenue first"):
-        reconcile.batch_revenue(Recorder(), DAY)
+    sql = Recorder([(3,)])
+    patched = patch.object(sql, "rows", side_effect=lambda query: [] if "revenue_minutely" in query else [(3,)])
+    refused = pytest.raises(NotFound, match="no rows on 2026-11-21, and 3 have landed; run the task revenue first")
+    with patched, refused:
+        reconcile.batch_revenue(sql, DAY)
 
 
 @pytest.mark.parametrize(
