@@ -56,8 +56,8 @@ def begin(hdfs: InsecureClient, day: date, whole: bool, run: str) -> Plan:
 
     A day that is not ``whole`` is computed alone, and stays open.
     """
-    newest = CommitLog(hdfs, paths.INGEST).published().days
-    older = [found for found in map(date.fromisoformat, sorted(newest, reverse=True)) if found < day]
+    landed = CommitLog(hdfs, paths.INGEST).published().days
+    older = [found for found in map(date.fromisoformat, sorted(landed, reverse=True)) if found < day]
     still_closed = closed(hdfs, older)
     opened = [found for found in older if found not in still_closed] if whole else []
     if len(opened) > REOPENED:
@@ -65,12 +65,17 @@ def begin(hdfs: InsecureClient, day: date, whole: bool, run: str) -> Plan:
     for name in files.names(hdfs, paths.DAY_PLANS):
         if name < f"{day - KEPT}":
             files.remove(hdfs, f"{paths.DAY_PLANS}/{name}")
-    as_of: dict[str, int | None] = {str(found): newest.get(str(found), 0) for found in [day, *opened[:REOPENED]]}
-    planned = Plan(as_of if whole else as_of | {str(day): None})
+    taken = [day, *opened[:REOPENED]]
+    planned = Plan({str(found): landed.get(str(found), 0) if whole else None for found in taken})
     files.write_whole(hdfs, paths.day_plan(str(day), run), msgspec.json.encode(planned))
-    for taken, sequence in planned.days.items():
-        files.write_whole(hdfs, paths.day_mark(taken), msgspec.json.encode(Mark(run, sequence)))
+    for found, sequence in planned.days.items():
+        take(hdfs, found, run, sequence)
     return planned
+
+
+def take(hdfs: InsecureClient, day: str, run: str, sequence: int | None) -> None:
+    """Makes a run the one that computes a day, as of a commit: earlier ones write nothing more of it."""
+    files.write_whole(hdfs, paths.day_mark(day), msgspec.json.encode(Mark(run, sequence)))
 
 
 def days_of(hdfs: InsecureClient, day: date, run: str) -> list[date]:

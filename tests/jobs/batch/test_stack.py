@@ -240,3 +240,22 @@ def test_a_purchase_sent_the_day_after_opens_the_day_until_the_next_run(
         assert total(stack)[0] == before + 7, task
     assert total(stack) == (before + 7, {"batch"})
     assert b",140.34\r\n" in exported(client)["revenue_daily.csv"]
+
+
+def test_a_range_of_days_is_filled_again_by_one_command(
+    first_run: dict[str, list[tuple[Any, ...]]], stack: Settings, client: InsecureClient
+) -> None:
+    for name in ("revenue_daily.csv", "conversion_funnel.csv"):
+        hdfs.remove(client, f"{paths.export_folder(DAY)}/{name}")
+    before = total(stack)[0], rows(stack)
+    variables = {"PATH": "", "HOME": str(Path.home()), **stack.as_environment()}
+    days = ("--from", "2026-11-19", "--to", NEXT_DAY)
+    done = running.run("jobs.batch.backfill", *days, "--patience", "5", variables=variables)
+    ok(done)
+    assert "without_data=2" in done.stderr or '"without_data": 2' in done.stderr, done.stderr
+    assert (total(stack)[0], rows(stack)) == before
+    assert total(stack)[1] == {"batch"}
+    assert sorted(exported(client)) == sorted(f"{name}.csv" for name in MARTS)
+    backwards = running.run("jobs.batch.backfill", "--from", NEXT_DAY, "--to", DAY, variables=variables)
+    assert backwards.returncode == 2
+    assert "--to 2026-11-21 is before --from 2026-11-22" in backwards.stderr
