@@ -7,8 +7,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import click
+
+from contracts.command import run
 from contracts.errors import NotInstalled
-from local.install import cache
+from local.install import cache, locked
 from local.programs import call
 
 MODULES = Path(__file__).parent / "go"
@@ -64,12 +67,20 @@ def folder(name: str) -> Path:
         digest.update((module / file).read_bytes())
     target = cache() / "tools" / f"{name}-{digest.hexdigest()[:12]}"
     if not target.exists():
-        _build(module, flags, target)
+        with locked(target.with_suffix(".lock")):  # whoever builds it already
+            if not target.exists():
+                _build(module, flags, target)
     return target
 
 
+@click.command()
+def main() -> None:
+    """Build all programs that are missing, minutes the first time: those of the node of packages, and Helm."""
+    for module in sorted(MODULES.iterdir()):
+        folder(module.name)
+
+
 def _build(module: Path, flags: str, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         draft = Path(folder) / target.name
         draft.mkdir()
@@ -97,3 +108,7 @@ def _go(module: Path, purpose: str, *arguments: str) -> str:
         raise NotInstalled(f"go was not found in PATH; install Go 1.26 or later to {purpose}")
     environment = {**os.environ, "CGO_ENABLED": "0"}
     return call(["go", *arguments], f"asking Go to {purpose}", cwd=module, env=environment)
+
+
+if __name__ == "__main__":
+    run(main)

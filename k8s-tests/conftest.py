@@ -8,6 +8,9 @@ Go for Helm and the node, a browser, a Java new enough for Strimzi's kinds.
 """
 
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -82,6 +85,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(4500))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """On a new machine the node's programs are built while the tests before those on the cluster leave a core idle."""
+    needed = any("cluster" in getattr(item, "fixturenames", ()) for item in session.items)
+    if needed and shutil.which("go") and not os.environ.get("KUBECONFIG"):
+        command = ["nice", "-n", "19", sys.executable, "-m", "deploy.tools"]
+        building = subprocess.Popen(command, cwd=HERE.parent, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        session.config.add_cleanup(building.terminate)
 
 
 @pytest.fixture(scope="session")

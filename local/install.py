@@ -89,7 +89,7 @@ def install(report: Report) -> None:
     check_java()
     if not missing():
         return
-    with _lock(cache() / "servers"):
+    with locked(cache() / "servers" / ".lock"):
         for name in missing():
             if name == SPARK_CLASSES:
                 report(name, "archiving", "")
@@ -151,9 +151,9 @@ def _marker(target: Path) -> Path:
 
 
 @contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    """Two installations at a time wait for each other."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
+def locked(path: Path) -> Iterator[None]:
+    """Two installations at a time wait for each other, by a lock on this file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
