@@ -13,6 +13,7 @@ ALL = {
     "ingest": ["bench.ingest"],
     "speed": ["bench.speed"],
     "speed-with-ingest": ["bench.speed", "--with-ingest"],
+    "freshness": ["bench.freshness"],
     "demo": ["bench.demo"],
     "any-bytes": ["bench.any_bytes"],
     "kills": ["bench.kills"],

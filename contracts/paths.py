@@ -33,9 +33,13 @@ def hour_folder(stream: str, hour: datetime) -> str:
     return f"{stream_folder(stream)}/date={hour:%Y-%m-%d}/hour={hour:%H}"
 
 
-def day_of(path: str) -> str:
-    """The day (YYYY-MM-DD) in whose folder a path lies. Raises ``IndexError`` for one that is in none."""
-    return path.split("/date=", 1)[1][:10]
+def partition_of(path: str) -> tuple[str, str, str]:
+    """Stream, date and hour of a landed file's path. Raises ``ValueError`` for another path."""
+    match = re.fullmatch(rf"{DATA}/(\w+)/date=(\d{{4}}-\d\d-\d\d)/hour=(\d\d)/[^/]+", path)
+    if not match:
+        raise ValueError(f"{path!r} is not the path of a landed file")
+    stream, date, hour = match.groups()
+    return stream, date, hour
 
 
 class LandedBatch(NamedTuple):

@@ -15,6 +15,7 @@ from clients import hdfs as files
 from clients.commits import Commit, Counts
 from clients.hdfs import HDFS_SETTINGS
 from clients.kafka import KAFKA_SETTINGS, ranges
+from clients.metastore import METASTORE_SETTINGS
 from contracts import paths
 from contracts.command import run, with_settings
 from contracts.errors import BrokenPromise, PlatformError
@@ -25,6 +26,7 @@ from jobs.streaming.commits import Writer
 from jobs.streaming.landing import Landing, Summary
 from jobs.streaming.offsets import gaps, held
 from jobs.streaming.query import Job, run_query
+from jobs.streaming.registering import Registrar
 from jobs.streaming.settings import StreamingSettings, streaming_options
 
 log = structlog.get_logger()
@@ -47,6 +49,8 @@ class Ingest:
         self._asked: tuple[datetime, dict[str, int]] | None = None
         self._ask_at = 0.0
         self._telling = threading.Lock()
+        self._registrar = Registrar(settings)
+        self._registrar.note(name for state in self._last.partitions.values() for name in state.window_files)
         self.missed = self._note_gaps()
 
     def require_unfenced(self) -> None:
@@ -57,6 +61,11 @@ class Ingest:
     def done(self) -> dict[str, int]:
         """The offset after the last one landed of each partition."""
         return {place: state.end for place, state in self._last.partitions.items()}
+
+    def meanwhile(self) -> None:
+        """What is done beside the batches: hours are registered, and it is told until when all is landed."""
+        self._registrar.register()
+        self.tell_landed_until()
 
     def tell_landed_until(self) -> None:
         """Each :data:`EVIDENCE_SECONDS`: notes until when all that Kafka had is landed, once that is so."""
@@ -108,6 +117,7 @@ class Ingest:
                     f"{len(lost)} staged files of commit {sequence} vanished; the next start lands them anew"
                 )
             self._last = commit
+            self._registrar.note(file.final for file in commit.files)
             log.info(
                 "committed",
                 sequence=sequence,
@@ -139,7 +149,7 @@ def next_commit(last: Commit, summaries: list[Summary], staging: str) -> Commit:
         totals[topic] = totals.get(topic, Counts()).plus(summary.counts)
     landed = [file for summary in summaries for file in summary.files]
     commit = last.next(files=landed, partitions=partitions, totals=totals, staging=staging)
-    commit.days = last.days | {paths.day_of(file.final): commit.sequence for file in landed}
+    commit.days = last.days | {paths.partition_of(file.final)[1]: commit.sequence for file in landed}
     return commit
 
 
@@ -154,7 +164,7 @@ def require_same_topics(last: Commit, topic_ids: dict[str, str]) -> None:
 
 
 @click.command()
-@with_settings(*KAFKA_SETTINGS, "hdfs_uri", *HDFS_SETTINGS)
+@with_settings(*KAFKA_SETTINGS, "hdfs_uri", *HDFS_SETTINGS, *METASTORE_SETTINGS)
 @streaming_options(INGEST, trigger=10.0, max_offsets=400_000)
 def main(settings: Settings, streaming: StreamingSettings) -> None:
     """Land clicks, purchases and inventory as Parquet on HDFS.
@@ -166,7 +176,7 @@ def main(settings: Settings, streaming: StreamingSettings) -> None:
     def job(run_id: str, topic_ids: dict[str, str]) -> Job:
         files.answers(settings)
         ingest = Ingest(settings, streaming, run_id, topic_ids)
-        return Job(ingest, ingest.done, {"missed": ingest.missed}, ingest.require_unfenced, ingest.tell_landed_until)
+        return Job(ingest, ingest.done, {"missed": ingest.missed}, ingest.require_unfenced, ingest.meanwhile)
 
     run_query(INGEST, settings, streaming, TOPICS, Counts.__struct_fields__, job)
 

@@ -18,6 +18,7 @@ from kafka import TopicPartition
 
 from clients import hdfs as files
 from clients import kafka as kafka_client
+from clients import sql
 from clients.commits import Commit, CommitLog, Gap, LandedFile
 from clients.retry import until
 from contracts import hive, paths, topics
@@ -73,6 +74,18 @@ def test_typed_rows_land_by_event_time_with_their_origin(stack: Settings, job: J
     assert row["quantity"] == 2
     assert row["event_time"].replace(tzinfo=UTC) == moment
     assert (row["kafka_partition"], row["kafka_offset"]) == (partition, offset)
+
+
+def test_what_is_landed_is_in_the_next_sql_answer(stack: Settings, job: Job) -> None:
+    """In an hour that SQL has seen before, and in one that is new; nobody repairs or refreshes."""
+    now = datetime.now(UTC)
+    with sql.connect(stack) as session:
+        for hours in (4, 4, 5):
+            event = samples.purchase(event_time=now - timedelta(hours=hours), user_id="asked")
+            kafka.produce(stack, PURCHASES.topic, [("asked", samples.encode(event))])
+            ok(job(*INGEST))
+            found = f"FROM {hive.RAW['purchases'].qualified} WHERE event_id = '{event['event_id']}'"
+            assert session.rows(f"SELECT COUNT(*) {found}") == [(1,)]
 
 
 def bad_records() -> list[tuple[str, bytes | None, str]]:
