@@ -1,10 +1,7 @@
 """Lands the three streams from Kafka as Parquet on HDFS, exactly once for every reader (see ``commits.py``)."""
 
-import threading
 import time
-from datetime import UTC, datetime
 from functools import reduce
-from typing import Final
 
 import click
 import msgspec
@@ -14,15 +11,16 @@ from pyspark.sql import DataFrame
 from clients import hdfs as files
 from clients.commits import Commit, Counts
 from clients.hdfs import HDFS_SETTINGS
-from clients.kafka import KAFKA_SETTINGS, ranges
+from clients.kafka import KAFKA_SETTINGS
 from clients.metastore import METASTORE_SETTINGS
 from contracts import paths
 from contracts.command import run, with_settings
-from contracts.errors import BrokenPromise, PlatformError
+from contracts.errors import BrokenPromise
 from contracts.events import STREAMS
 from contracts.paths import INGEST
 from contracts.settings import Settings
 from jobs.streaming.commits import Writer
+from jobs.streaming.evidence import Evidence
 from jobs.streaming.landing import Landing, Summary
 from jobs.streaming.offsets import gaps, held
 from jobs.streaming.query import Job, run_query
@@ -30,8 +28,6 @@ from jobs.streaming.registering import Registrar
 from jobs.streaming.settings import StreamingSettings, streaming_options
 
 log = structlog.get_logger()
-EVIDENCE_SECONDS: Final = 10.0
-"""Between two notes of until when all is landed."""
 TOPICS = [stream.topic for stream in STREAMS]
 
 
@@ -46,9 +42,7 @@ class Ingest:
         self._last = self._log.start()
         require_same_topics(self._last, topic_ids)
         self._last.topic_ids = topic_ids
-        self._asked: tuple[datetime, dict[str, int]] | None = None
-        self._ask_at = 0.0
-        self._telling = threading.Lock()
+        self._evidence = Evidence(settings, TOPICS, lambda: self.done, self._log.tell_landed_until)
         self._registrar = Registrar(settings)
         self._registrar.note(name for state in self._last.partitions.values() for name in state.window_files)
         self.missed = self._note_gaps()
@@ -65,24 +59,7 @@ class Ingest:
     def meanwhile(self) -> None:
         """What is done beside the batches: hours are registered, and it is told until when all is landed."""
         self._registrar.register()
-        self.tell_landed_until()
-
-    def tell_landed_until(self) -> None:
-        """Each :data:`EVIDENCE_SECONDS`: notes until when all that Kafka had is landed, once that is so."""
-        with self._telling:
-            try:
-                self._tell_landed_until()
-            except PlatformError as error:  # days close later for it; landing goes on
-                log.warning("not told until when all is landed", error=str(error))
-                self._ask_at = time.monotonic() + EVIDENCE_SECONDS
-
-    def _tell_landed_until(self) -> None:
-        if not self._asked and time.monotonic() >= self._ask_at:
-            now = datetime.now(UTC)
-            self._asked = now, {place: end for place, (_, end) in ranges(self._settings, TOPICS).items()}
-        if self._asked and all(self.done.get(place, 0) >= end for place, end in self._asked[1].items()):
-            self._log.tell_landed_until(self._asked[0])
-            self._asked, self._ask_at = None, time.monotonic() + EVIDENCE_SECONDS
+        self._evidence.tell()
 
     def _note_gaps(self) -> int:
         """Commits what retention took before it was landed, and goes on behind it; returns how many records it was."""

@@ -84,24 +84,27 @@ def test_a_dead_letter_topic_that_refuses_loses_nothing(stack: Settings, job: Jo
     assert (after.landed - before.landed, after.dead_letters - before.dead_letters) == (1, 2)
 
 
-def test_a_flood_of_dead_letters_in_one_batch_goes_out(stack: Settings, job: Job, caught_up: None) -> None:
+@pytest.fixture
+def forgotten(stack: Settings) -> Iterator[None]:
+    """Kafka holds nothing of this test for those that read its topics from their beginning, as after its retention."""
+    yield
+    with kafka_client.admin(stack) as admin:
+        for topic in (CLICKS.topic, DEAD_LETTERS):
+            ends = {place: end for place, (_, end) in kafka_client.ranges(stack, [topic]).items()}
+            admin.delete_records(
+                {TopicPartition(topic, int(place[len(topic) + 1 :])): end for place, end in ends.items()}
+            )
+
+
+def test_a_flood_of_dead_letters_in_one_batch_goes_out(
+    stack: Settings, job: Job, caught_up: None, forgotten: None
+) -> None:
     before, letters = outcomes(stack)[CLICKS.topic], audit.dead_letters(stack)[CLICKS.topic]
     kafka.produce(stack, CLICKS.topic, [("flood", b"flood %d" % number) for number in range(FLOOD)])
     ok(job(*INGEST))
     assert outcomes(stack)[CLICKS.topic].dead_letters - before.dead_letters == FLOOD
     assert audit.dead_letters(stack)[CLICKS.topic] - letters == FLOOD
     ok(job(*SPEED))
-
-
-@pytest.fixture
-def forgotten(stack: Settings) -> Iterator[None]:
-    """Kafka holds no click of this test for those that read the topic from its beginning, as after its retention."""
-    yield
-    with kafka_client.admin(stack) as admin:
-        ends = kafka_client.ranges(stack, [CLICKS.topic]).items()
-        admin.delete_records(
-            {TopicPartition(CLICKS.topic, int(place[len(CLICKS.topic) + 1 :])): end for place, (_, end) in ends}
-        )
 
 
 def test_a_record_larger_than_memory_ends_no_job_for_good(
@@ -123,7 +126,7 @@ def test_a_record_larger_than_memory_ends_no_job_for_good(
         ok(job(*module))
     after = outcomes(stack)[CLICKS.topic]
     assert (after.landed - before.landed, after.dead_letters - before.dead_letters) == (20, 1)
-    assert audit.dead_letters(stack)[CLICKS.topic] - letters.get(CLICKS.topic, 0) == 1
+    assert audit.dead_letters(stack).get(CLICKS.topic, 0) - letters.get(CLICKS.topic, 0) == 1
     assert audit.behind(audit.end_offsets(stack), audit.speed_offsets(stack)) == 0
 
 
