@@ -19,7 +19,9 @@ class Engine(ABC):
 
     @abstractmethod
     def session(self) -> tuple[str, ...]:
-        """At the start of a session: times in UTC, ``INSERT OVERWRITE`` replaces only the partitions it writes."""
+        """At the start of a session: times in UTC, Parquet read by the columns' names, as tables get new ones at their
+        end, and ``INSERT OVERWRITE`` replaces only the partitions it writes.
+        """
 
     @abstractmethod
     def refresh(self, table: HiveTable) -> str:
@@ -65,7 +67,7 @@ class Impala(Engine):
     name = "impala"
 
     def session(self) -> tuple[str, ...]:
-        return ("SET TIMEZONE=UTC",)
+        return ("SET TIMEZONE=UTC", "SET PARQUET_FALLBACK_SCHEMA_RESOLUTION=NAME")
 
     def refresh(self, table: HiveTable) -> str:
         return f"REFRESH {table.qualified}"

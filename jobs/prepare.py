@@ -24,7 +24,7 @@ from contracts import paths
 from contracts.acls import CLIENTS
 from contracts.command import run, with_settings
 from contracts.hbase import HBASE_TABLES, HBaseTable
-from contracts.hive import DATABASE, MARTS, RAW
+from contracts.hive import DATABASE, MARTS, RAW, Column, HiveTable
 from contracts.settings import Settings
 from contracts.topics import TOPICS
 from jobs import acls
@@ -104,16 +104,30 @@ def create_hbase_tables(settings: Settings, names: list[str]) -> None:
 
 
 def missing_hive_tables(settings: Settings) -> list[str]:
-    """The tables of the database that the SQL endpoint does not list."""
+    """The tables of the database that the SQL endpoint does not list, or that lack columns."""
+    tables = (*RAW.values(), *MARTS.values())
     with sql.connect(settings) as session:
         if (DATABASE,) not in [row[:1] for row in session.rows("SHOW DATABASES")]:
-            return [*RAW, *MARTS]
+            return [table.name for table in tables]
         there = {name for row in session.rows(f"SHOW TABLES IN {DATABASE}") for name in row}
-    return [table.name for table in (*RAW.values(), *MARTS.values()) if table.name not in there]
+        return [table.name for table in tables if table.name not in there or missing_columns(session, table)]
+
+
+def missing_columns(session: sql.Sql, table: HiveTable) -> list[Column]:
+    """The columns of the contract that a table of an earlier version lacks."""
+    there = {row[0] for row in session.rows(f"DESCRIBE {table.qualified}")}
+    return [column for column in table.columns if column.name not in there]
+
+
+def add_columns(session: sql.Sql, table: HiveTable) -> None:
+    """Adds them, at the table's end: Parquet is read by the columns' names, and files of before hold NULL there."""
+    if added := missing_columns(session, table):
+        columns = ", ".join(f"`{column.name}` {column.type}" for column in added)
+        session.execute(f"ALTER TABLE {table.qualified} ADD COLUMNS ({columns})")
 
 
 def create_hive_tables(settings: Settings, names: list[str]) -> None:
-    """The database, and these of its tables: external ones, whose data belong to their folders."""
+    """The database, and these of its tables with all columns: external ones, whose data belong to their folders."""
     with sql.connect(settings) as session:
         create_tables(session, names, settings.hdfs_uri)
 
@@ -124,6 +138,7 @@ def create_tables(session: sql.Sql, names: list[str], hdfs_uri: str) -> None:
     for table in (*RAW.values(), *MARTS.values()):
         if table.name in names:
             session.execute(table.ddl(hdfs_uri))
+            add_columns(session, table)
 
 
 PARTS = {
@@ -196,7 +211,7 @@ def hbase_tables(settings: Settings, timeout: float) -> None:
 @timeout
 @with_settings("hdfs_uri", *SQL_SETTINGS)
 def hive_tables(settings: Settings, timeout: float) -> None:
-    """The database, its external tables and the marts."""
+    """The database, its external tables and the marts; columns that a table of an earlier version lacks."""
     _create("hive-tables", settings, timeout)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from unittest.mock import patch
 
 import msgspec
+import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
@@ -18,10 +19,11 @@ from clients.engine import Engine, Spark
 from clients.sql import Sql
 from contracts import paths
 from contracts.errors import BrokenPromise, NotFound
-from contracts.hive import DATABASE, MARTS, MONEY_SUM, RAW
+from contracts.hive import DATABASE, LINEAGE, MARTS, MONEY_SUM, RAW, Column, arrow_schema
 from jobs.batch.marts import Batch, fill, put
 from jobs.batch.tasks.repair_partitions import repair_partitions
-from jobs.prepare import create_tables
+from jobs.prepare import add_columns, create_tables, missing_columns
+from jobs.streaming.landing import parquet
 from serving.days import Mark, mark
 from tests.support.batch_data import DAY, NEXT_DAY, Landed, shop_days
 from tests.support.fake_hdfs import FakeHdfs
@@ -299,3 +301,28 @@ def test_a_statement_that_was_left_behind_changes_nothing(sql: LocalSql, batch: 
     put(batch, SALES, RUN_DAY, partial(one_row, day=str(RUN_DAY), orders=6))
     sql.execute(left[0])
     assert orders(sql) == [6]
+
+
+def test_a_field_that_a_later_version_adds_is_read_beside_files_that_lack_it(sql: LocalSql, folder: Path) -> None:
+    """The new column lies in the middle of the new files, and at the end of the table."""
+    name, day = "clicks_of_two_versions", "2026-11-25"
+    first = replace(RAW["clicks"], name=name, location=f"/data/ecommerce/{name}")
+    at = first.columns.index(LINEAGE[0])
+    second = replace(first, columns=(*first.columns[:at], Column("campaign", "STRING"), *first.columns[at:]))
+    sql.execute(first.ddl(f"file:{folder}"))
+    for number, table in enumerate((first, second)):
+        shop = Landed()
+        shop.click(f"c{number}", f"{day}T10:00:00.000", "s1", "home")
+        row = shop.rows["clicks"][0] | {"campaign": "autumn", "kafka_offset": number}
+        path = folder / f"data/ecommerce/{name}/date={day}/hour=10/part-{number}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(parquet(pa.Table.from_pylist([row], arrow_schema(table.columns))))
+    assert [column.name for column in missing_columns(sql, second)] == ["campaign"]
+    add_columns(sql, second)
+    assert missing_columns(sql, second) == []
+    add_columns(sql, second)
+    for statement in sql.engine.register(second, date.fromisoformat(day), ["10"]):
+        sql.execute(statement)
+    query = f"SELECT event_id, campaign, kafka_offset, page FROM {second.qualified} ORDER BY kafka_offset"  # noqa: S608
+    rows = sql.rows(query)
+    assert [row[1:] for row in rows] == [(None, 0, "home"), ("autumn", 1, "home")]

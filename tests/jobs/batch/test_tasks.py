@@ -68,7 +68,7 @@ def test_what_spark_is_told() -> None:
 
 def test_what_impala_is_told() -> None:
     impala = Impala()
-    assert impala.session() == ("SET TIMEZONE=UTC",)
+    assert impala.session() == ("SET TIMEZONE=UTC", "SET PARQUET_FALLBACK_SCHEMA_RESOLUTION=NAME")
     assert impala.register(RAW["clicks"], DAY, ["00"]) == (
         "ALTER TABLE ecommerce.clicks ADD IF NOT EXISTS PARTITION (`date`='2026-11-21', `hour`='00')",
         "REFRESH ecommerce.clicks",
@@ -103,12 +103,18 @@ def test_a_mart_selects_its_columns_in_the_order_of_the_contract() -> None:
         assert names == [*(column.name for column in MARTS[mart].columns), "date"], mart
 
 
-def test_tables_are_created_where_they_are_missing_only() -> None:
-    session = Recorder()
+def test_tables_and_columns_are_created_where_they_are_missing_only() -> None:
+    columns = {column.name for table in (*RAW.values(), *MARTS.values()) for column in table.columns}
+    session = Recorder([(name,) for name in columns - {"referrer", "warehouse"}])
     create_tables(session, ["clicks", "stock_daily"], "hdfs://name:8020")
-    assert session.statements[0] == "CREATE DATABASE IF NOT EXISTS ecommerce"
-    assert [statement.split("(")[0] for statement in session.statements[1:]] == [
-        f"CREATE EXTERNAL TABLE IF NOT EXISTS ecommerce.{name} " for name in ("clicks", "stock_daily")
+    assert [statement.partition(" (\n")[0] for statement in session.statements] == [
+        "CREATE DATABASE IF NOT EXISTS ecommerce",
+        "CREATE EXTERNAL TABLE IF NOT EXISTS ecommerce.clicks",
+        "DESCRIBE ecommerce.clicks",
+        "ALTER TABLE ecommerce.clicks ADD COLUMNS (`referrer` STRING)",
+        "CREATE EXTERNAL TABLE IF NOT EXISTS ecommerce.stock_daily",
+        "DESCRIBE ecommerce.stock_daily",
+        "ALTER TABLE ecommerce.stock_daily ADD COLUMNS (`warehouse` STRING)",
     ]
 
 
