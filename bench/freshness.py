@@ -13,9 +13,9 @@ from typing import Any
 
 import click
 import numpy as np
-from kafka import KafkaConsumer, TopicPartition
 
 from bench.measure import fresh_stack, report
+from clients import kafka
 from clients.sql import connect
 from contracts import paths
 from contracts.command import run
@@ -61,18 +61,11 @@ def _landed(settings: Settings) -> dict[int, int]:
 
 def appended(settings: Settings) -> dict[int, np.ndarray[Any, Any]]:
     """The append time (seconds since 1970) of each offset of each partition of the clicks, from 0 on."""
-    consumer = KafkaConsumer(bootstrap_servers=settings.kafka_bootstrap, enable_auto_commit=False)
-    places = [TopicPartition(CLICKS.topic, number) for number in consumer.partitions_for_topic(CLICKS.topic) or ()]
-    consumer.assign(places)
-    consumer.seek_to_beginning(*places)
-    ends = consumer.end_offsets(places)
-    times = {place.partition: np.zeros(ends[place]) for place in places}
-    while any(consumer.position(place) < ends[place] for place in places):
-        for place, records in consumer.poll(timeout_ms=500).items():
-            for record in records:
-                if record.offset < len(times[place.partition]):
-                    times[place.partition][record.offset] = record.timestamp / 1000
-    consumer.close()
+    places = kafka.ranges(settings, [CLICKS.topic])
+    times = {int(place.rpartition("/")[2]): np.zeros(end) for place, (_, end) in places.items()}
+    for record in kafka.read(settings, dict.fromkeys(places, 0)):
+        if record.offset < len(times[record.partition]):
+            times[record.partition][record.offset] = record.timestamp / 1000
     return times
 
 

@@ -25,7 +25,7 @@ from contracts.settings import Settings
 from jobs import progress
 from jobs.batch import days
 from jobs.batch.marts import Batch, fill
-from jobs.batch.options import Day
+from jobs.batch.options import Day, patience_option
 from jobs.batch.tasks.export_csv import export
 from jobs.batch.tasks.reconcile import reconcile
 from jobs.batch.tasks.repair_partitions import landed_hours, repair_partitions
@@ -53,14 +53,7 @@ def compute(settings: Settings, hdfs: InsecureClient, day: date, run_id: str, wh
 @click.option("--from", "first", type=Day(), required=True, help="First day, by event time in UTC.")
 @click.option("--to", "last", type=Day(), required=True, help="Last day.")
 @click.option("--side-by-side", type=click.IntRange(1, 16), default=2, show_default=True, help="Days at a time.")
-@click.option(
-    "--patience",
-    type=click.FloatRange(min=0),
-    default=1800,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait until ingest has landed the last day whole.",
-)
+@patience_option
 @with_settings(*SQL_SETTINGS, "hdfs_uri", *HDFS_SETTINGS, *HBASE_SETTINGS)
 def main(first: date, last: date, side_by_side: int, patience: float, settings: Settings) -> None:
     """Compute a range of days: register, fill, reconcile, close and export each. Days without data are passed over."""

@@ -57,9 +57,9 @@ def begin(hdfs: InsecureClient, day: date, whole: bool, run: str) -> Plan:
     A day that is not ``whole`` is computed alone, and stays open.
     """
     landed = CommitLog(hdfs, paths.INGEST).published().days
-    older = [found for found in map(date.fromisoformat, sorted(landed, reverse=True)) if found < day]
+    older = [found for found in map(date.fromisoformat, sorted(landed, reverse=True)) if found < day] if whole else []
     still_closed = closed(hdfs, older)
-    opened = [found for found in older if found not in still_closed] if whole else []
+    opened = [found for found in older if found not in still_closed]
     if len(opened) > REOPENED:
         log.warning("more days are open than a run takes", open=len(opened), taken=REOPENED)
     for name in files.names(hdfs, paths.DAY_PLANS):

@@ -99,7 +99,7 @@ def put(batch: Batch, mart: HiveTable, day: date, insert: Callable[[str], str]) 
         days.reopen(batch.hdfs, day)
         raise
     _tidy(batch, mart, day)
-    gather_statistics(sql, mart, day)
+    gather_statistics(sql, mart, day, rows)
     log.info("filled", mart=mart.name, date=str(day), rows=rows, seconds=elapsed(started))
 
 
@@ -112,13 +112,10 @@ def _tidy(batch: Batch, mart: HiveTable, day: date) -> None:
         files.remove(batch.hdfs, f"{folder}/{name}")
 
 
-def gather_statistics(sql: Sql, table: HiveTable, day: date) -> int:
-    """Gathers the optimiser's statistics of a table's day, and returns its rows; a day without rows has none."""
-    rows = count(sql, table, day)
-    if rows:
-        for statement in sql.engine.statistics(table, day):
-            sql.execute(statement)
-    return rows
+def gather_statistics(sql: Sql, table: HiveTable, day: date, rows: int) -> None:
+    """Gathers the optimiser's statistics of a table's day of so many rows; a day without any has none."""
+    for statement in sql.engine.statistics(table, day) if rows else ():
+        sql.execute(statement)
 
 
 def count(sql: Sql, table: HiveTable, day: date) -> int:

@@ -32,3 +32,12 @@ run_option = click.option(
     help="The run whose days to take, as its task check_data planned them: --date and those that were opened again. "
     "Without it, --date alone.",
 )
+
+patience_option = click.option(
+    "--patience",
+    type=click.FloatRange(min=0),
+    default=1800,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait until ingest has landed the day, or the last of them, whole.",
+)

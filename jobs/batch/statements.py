@@ -40,11 +40,6 @@ def put_partition(table: HiveTable, day: date, location: str | None) -> tuple[st
     )
 
 
-def streams(name: str) -> list[str]:
-    """The raw streams that ``sql/<name>.sql`` reads."""
-    return [identifier for identifier in _template(name).get_identifiers() if identifier in RAW]
-
-
 def of_day(day: date) -> str:
     """The condition that selects a day's partitions."""
     return f"`date` = '{day:%Y-%m-%d}'"

@@ -37,9 +37,9 @@ class Registrar:
         """Takes the paths of landed files."""
         with self._lock:
             for path in landed:
-                stream, *hour = paths.partition_of(path)
-                if (found := (hour[0], hour[1])) not in self._registered[stream]:
-                    self._waiting[stream].add(found)
+                stream, date, hour = paths.partition_of(path)
+                if (date, hour) not in self._registered[stream]:
+                    self._waiting[stream].add((date, hour))
 
     def register(self) -> None:
         """Registers what waits; tried again later where the metastore does not answer."""

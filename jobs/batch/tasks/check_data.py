@@ -15,7 +15,7 @@ from contracts.errors import NotFound
 from contracts.hive import RAW
 from contracts.settings import Settings
 from jobs.batch import days
-from jobs.batch.options import day_option, run_option
+from jobs.batch.options import day_option, patience_option, run_option
 
 log = structlog.get_logger()
 
@@ -53,14 +53,7 @@ def landed_files(client: InsecureClient, stream: str, day: date) -> int:
     metavar="SECONDS",
     help="For late events after the day's end; all that Kafka took until then must be landed.",
 )
-@click.option(
-    "--patience",
-    type=click.FloatRange(min=0),
-    default=1800,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait for that.",
-)
+@patience_option
 @with_settings(*HDFS_SETTINGS)
 def main(day: date, run: str, grace: float, patience: float, settings: Settings) -> None:
     """Wait until the day has landed whole; fail where no stream has data of it.
