@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dags.ecommerce_daily_analytics import TASK_LABELS
+from dags.operators import TASK_LABELS
 from deploy import pods
 from images.builder import image_name
 from support import inside

@@ -29,8 +29,8 @@ GRAPH = {
     "funnel": {"repair_partitions"},
     "affinity": {"repair_partitions"},
     "stock": {"repair_partitions"},
-    "reconcile": {"revenue"},
-    "export_csv": {"revenue", "funnel", "affinity", "stock", "reconcile"},
+    "reconcile": {"revenue", "funnel", "affinity", "stock"},
+    "export_csv": {"reconcile"},
 }
 POD_SETTINGS = {
     "ECOMMERCE_TASK_IMAGE": "registry.example/jobs:1",
@@ -130,7 +130,8 @@ def test_both_runtimes_run_the_same_modules_with_the_same_arguments(pods: "DAG",
         pod, process = task_of(pods, task_id), task_of(processes, task_id)
         assert process.command == [sys.executable, *pod.arguments]
         assert pod.cmds == ["python"]
-        assert pod.arguments[:4] == ["-m", f"jobs.batch.tasks.{task_id}", "--date", "{{ day(params, dag_run) }}"]
+        of_the_run = ["--date", "{{ day(params, dag_run) }}", "--run", "{{ run_id }}"]
+        assert pod.arguments == ["-m", f"jobs.batch.tasks.{task_id}", *of_the_run]
         assert (ROOT / "jobs" / "batch" / "tasks" / f"{task_id}.py").exists()
         assert process.execution_timeout == pod.execution_timeout
 
@@ -207,10 +208,10 @@ def test_the_day_of_a_run(
 ) -> None:
     assert processes.user_defined_macros
     run = SimpleNamespace(logical_date=logical_date, data_interval_start=interval_start)
-    context: Any = {"params": {"date": parameter}, "dag_run": run, **processes.user_defined_macros}
+    context: Any = {"params": {"date": parameter}, "dag_run": run, "run_id": "one", **processes.user_defined_macros}
     task = task_of(processes, "revenue").prepare_for_execution()
     task.render_template_fields(context)
-    assert task.command[-2:] == ["--date", expected]
+    assert task.command[-4:] == ["--date", expected, "--run", "one"]
 
 
 def test_a_run_without_any_date_fails_clearly(processes: "DAG") -> None:
@@ -230,26 +231,18 @@ def test_a_date_that_is_none_is_refused_at_the_trigger(processes: "DAG") -> None
 
 
 def operator(command: list[str], **arguments: Any) -> Any:
-    """A ProcessOperator of the DAG's own module, as a task of no DAG."""
-    import ecommerce_daily_analytics as module
+    """A ProcessOperator as a task of no DAG."""
+    from dags.operators import ProcessOperator
 
-    return module.ProcessOperator(task_id="t", command=command, cwd=str(ROOT), **arguments)
-
-
-@pytest.fixture
-def own_module(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(DAGS))
-    monkeypatch.setenv("ECOMMERCE_TASK_RUNTIME", "local")
+    return ProcessOperator(task_id="t", command=command, cwd=str(ROOT), **arguments)
 
 
-@pytest.mark.usefixtures("own_module")
 def test_a_process_that_fails_fails_its_task_with_its_last_line() -> None:
     with pytest.raises(RuntimeError, match=r"exited with 3: error: no data"):
         operator(["sh", "-c", "echo first; echo error: no data >&2; exit 3"]).execute({})
     operator(["true"]).execute({})
 
 
-@pytest.mark.usefixtures("own_module")
 @pytest.mark.parametrize("how", ["killed", "interrupted"])
 def test_a_task_that_ends_takes_its_process_with_it(how: str, tmp_path: Path) -> None:
     """In a process of its own, as a task runs, so that a signal ends the task and not the test."""

@@ -3,7 +3,7 @@
 import signal
 import sys
 
-from dags.ecommerce_daily_analytics import ProcessOperator
+from dags.operators import ProcessOperator
 
 if __name__ == "__main__":
     command = ["sh", "-c", f"echo $$ > {sys.argv[1]}; sleep 60 & wait"]

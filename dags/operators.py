@@ -1,0 +1,159 @@
+"""What the DAGs are made of: a task is a module of this repository with arguments, and runs in one of two places.
+
+``ECOMMERCE_TASK_RUNTIME`` chooses: ``kubernetes`` (default), where it is a pod of its own, or ``local``, where the same
+module with the same arguments is a process beside Airflow.
+
+The pods' image, namespace and so on come from the environment of Airflow's own containers:
+
+ECOMMERCE_TASK_IMAGE              image; the Airflow Variable ``ecommerce_task_image`` wins over it
+ECOMMERCE_TASK_IMAGE_PULL_POLICY  default IfNotPresent
+ECOMMERCE_TASK_IMAGE_PULL_SECRETS names, separated by commas
+ECOMMERCE_TASK_NAMESPACE          default: the namespace that Airflow runs in
+ECOMMERCE_TASK_SERVICE_ACCOUNT    default: default
+ECOMMERCE_TASK_CONFIGMAP          ConfigMap with the ``ECOMMERCE_…`` settings (contracts/settings.py)
+ECOMMERCE_TASK_SECRET             Secret with settings that are secret
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+TASK_LABELS = {"app.kubernetes.io/name": "airflow-task", "app.kubernetes.io/part-of": "ecommerce-lambda"}
+"""Of the tasks' pods: NetworkPolicies let them in by their name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task: a module with arguments, which may be templates, after its upstream tasks."""
+
+    id: str
+    module: str
+    arguments: tuple[str, ...]
+    doc: str
+    upstream: tuple[str, ...] = ()
+    minutes: int = 30
+    memory: str = "512Mi"
+
+    @property
+    def command(self) -> list[str]:
+        """For Python."""
+        return ["-m", self.module, *self.arguments]
+
+
+class ProcessOperator(BaseOperator):
+    """Runs a command as a child process: its output in the task's log, its exit code the task's result.
+
+    Raises ``RuntimeError`` with the last line of the output when the command exits non-zero. A task that is killed or
+    times out takes its child's process group with it.
+    """
+
+    template_fields = ("command",)
+
+    def __init__(self, *, command: list[str], cwd: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.command = command
+        self.cwd = cwd
+        self._hook: Any = None
+
+    def execute(self, context: "Context") -> None:
+        from airflow.providers.standard.hooks.subprocess import SubprocessHook
+
+        self._hook = SubprocessHook()
+        try:
+            result = self._hook.run_command(self.command, cwd=self.cwd)
+        except BaseException:
+            self.on_kill()
+            raise
+        if result.exit_code:
+            raise RuntimeError(f"{' '.join(self.command[1:])} exited with {result.exit_code}: {result.output}")
+
+    def on_kill(self) -> None:
+        process = self._hook and self._hook.sub_process
+        if process and process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+
+
+def process(task: Task) -> BaseOperator:
+    """The task as a process of the Python that Airflow runs on."""
+    return ProcessOperator(
+        task_id=task.id,
+        command=[sys.executable, *task.command],
+        cwd=str(REPOSITORY),
+        retries=1,
+        retry_delay=timedelta(seconds=5),
+        execution_timeout=timedelta(minutes=task.minutes),
+        doc_md=task.doc,
+    )
+
+
+def pod(task: Task) -> BaseOperator:
+    """The task as a pod that the Pod Security Standard ``restricted`` admits."""
+    from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
+    from kubernetes.client import models as k8s
+
+    setting = os.environ.get
+    image = setting("ECOMMERCE_TASK_IMAGE", "ecommerce-lambda/jobs:latest")
+    config_map, secret = setting("ECOMMERCE_TASK_CONFIGMAP"), setting("ECOMMERCE_TASK_SECRET")
+    sources = [k8s.V1EnvFromSource(config_map_ref=k8s.V1ConfigMapEnvSource(name=config_map))] if config_map else []
+    sources += [k8s.V1EnvFromSource(secret_ref=k8s.V1SecretEnvSource(name=secret))] if secret else []
+    pull_secrets = filter(None, setting("ECOMMERCE_TASK_IMAGE_PULL_SECRETS", "").split(","))
+    return KubernetesPodOperator(
+        task_id=task.id,
+        name=task.id.replace("_", "-"),
+        namespace=setting("ECOMMERCE_TASK_NAMESPACE"),
+        image="{{ var.value.get('ecommerce_task_image', '" + image + "') }}",
+        image_pull_policy=setting("ECOMMERCE_TASK_IMAGE_PULL_POLICY", "IfNotPresent"),
+        image_pull_secrets=[k8s.V1LocalObjectReference(name=name.strip()) for name in pull_secrets],
+        cmds=["python"],
+        arguments=task.command,
+        env_from=sources,
+        labels={**TASK_LABELS, "app.kubernetes.io/component": task.id},
+        service_account_name=setting("ECOMMERCE_TASK_SERVICE_ACCOUNT", "default"),
+        automount_service_account_token=False,
+        container_resources=k8s.V1ResourceRequirements(
+            requests={"cpu": "100m", "memory": "256Mi"}, limits={"cpu": "1", "memory": task.memory}
+        ),
+        security_context=k8s.V1PodSecurityContext(
+            run_as_non_root=True, seccomp_profile=k8s.V1SeccompProfile(type="RuntimeDefault")
+        ),
+        container_security_context=k8s.V1SecurityContext(
+            run_as_non_root=True,
+            allow_privilege_escalation=False,
+            capabilities=k8s.V1Capabilities(drop=["ALL"]),
+            read_only_root_filesystem=True,
+        ),
+        volumes=[k8s.V1Volume(name="tmp", empty_dir=k8s.V1EmptyDirVolumeSource(size_limit="256Mi"))],
+        volume_mounts=[k8s.V1VolumeMount(name="tmp", mount_path="/tmp")],  # noqa: S108
+        get_logs=True,
+        log_events_on_failure=True,
+        on_finish_action="delete_succeeded_pod",
+        termination_grace_period=30,
+        startup_timeout_seconds=600,
+        active_deadline_seconds=task.minutes * 60,
+        retries=4,
+        retry_delay=timedelta(seconds=30),
+        retry_exponential_backoff=2.0,
+        max_retry_delay=timedelta(minutes=15),
+        execution_timeout=timedelta(minutes=task.minutes),
+        doc_md=task.doc,
+    )
+
+
+def operator() -> Callable[[Task], BaseOperator]:
+    """What makes an operator of a task in the chosen runtime. Raises ``ValueError`` for an unknown one."""
+    runtimes = {"kubernetes": pod, "local": process}
+    runtime = os.environ.get("ECOMMERCE_TASK_RUNTIME", "kubernetes")
+    if runtime not in runtimes:
+        raise ValueError(f"ECOMMERCE_TASK_RUNTIME is {runtime!r}; it must be one of {', '.join(runtimes)}")
+    return runtimes[runtime]
