@@ -1,7 +1,7 @@
 """The daily DAG: checks the day's data, fills the marts, reconciles batch with speed and exports CSV files.
 
 ``TASKS`` is the whole graph; each task is a module of ``jobs.batch.tasks`` with the day and the run as its arguments.
-Where tasks run is said in ``operators``. ``ECOMMERCE_DAG_START`` is the first day of the scheduled runs (YYYY-MM-DD, UTC).
+Where tasks run is said in ``operators``. ``ECOMMERCE_DAG_START``: first day of the scheduled runs, YYYY-MM-DD in UTC.
 """
 
 import os
@@ -98,9 +98,9 @@ DOC = """
 Turns days of landed events into the marts of the database `ecommerce`, makes sure that they agree with the speed layer
 to the cent, and exports them as CSV files.
 
-- **Which days?** A scheduled run takes the day that ended half an hour before. A run by hand takes the parameter `date`,
-  else the date of its logical date; without either it fails. Each run also takes older days that got rows since they
-  were computed, and those that were missed.
+- **Which days?** A scheduled run takes the day that ended half an hour before. A run by hand takes the parameter
+  `date`, else the date of its logical date; without either it fails. Each run also takes older days that got rows since
+  they were computed, and those that were missed.
 - **When?** `check_data` waits until ingest has landed all that Kafka took until half an hour after the day's end.
 - **Running it again** is safe: every task overwrites days of its run only. A backfill of N days is N runs.
 - **A task failed?** The last line of its log is one sentence that says why. `reconcile` names the minutes that differ;
