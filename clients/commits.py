@@ -82,9 +82,9 @@ class Commit(msgspec.Struct):
     """The state after a batch. ``partitions`` are keyed ``topic/partition``, ``topic_ids`` and ``totals`` by topic.
 
     ``staging``: the folder of the files until they are where readers find them. ``gaps`` and ``adoptions``: all that
-    there ever were. ``taken_back``: files of an earlier commit that could not be published whole, whose records are
-    landed again. ``days``: of each day (YYYY-MM-DD, UTC), by event time, the sequence of the newest commit with rows of
-    it; of days that had rows since version 0.1.0.
+    there ever were. ``taken_back``: files of commits that could not be published whole, whose records were landed again
+    under other names; they must not appear again. ``days``: of each day (YYYY-MM-DD, UTC), by event time, the sequence
+    of the newest commit with rows of it; of days that had rows since version 0.1.0.
     """
 
     sequence: int = 0
@@ -100,8 +100,19 @@ class Commit(msgspec.Struct):
 
     def next(self, **changes: Any) -> "Commit":
         """The commit that follows, with what is landed so far and no files of its own, but for ``changes``."""
-        fresh = {"sequence": self.sequence + 1, "files": [], "staging": "", "taken_back": []}
+        fresh = {"sequence": self.sequence + 1, "files": [], "staging": ""}
         return msgspec.structs.replace(self, **fresh | changes)
+
+
+def compacted_into(hdfs: InsecureClient, landed: str) -> list[str]:
+    """The compacted files that may hold the rows of a landed file: those of its hour, of its commit among others."""
+    folder = landed.rpartition("/")[0]
+    batch = paths.landed_batch(landed)
+    number = (batch.commit if batch else None) or 0
+    found = {name: paths.compacted(name) for name in files.names(hdfs, folder)}
+    return [
+        f"{folder}/{name}" for name, made_of in found.items() if made_of and made_of.first <= number <= made_of.last
+    ]
 
 
 class CommitLog:

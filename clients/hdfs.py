@@ -107,10 +107,16 @@ def write(hdfs: InsecureClient, path: str, data: bytes) -> None:
 
 
 @_operation
-def read(hdfs: InsecureClient, path: str) -> bytes:
-    """The bytes of a file; raises :class:`NotFound` where it is not there."""
-    with hdfs.read(path) as reader:
+def read(hdfs: InsecureClient, path: str, offset: int = 0) -> bytes:
+    """The bytes of a file from ``offset`` on; raises :class:`NotFound` where it is not there."""
+    with hdfs.read(path, offset=offset) as reader:
         return bytes(reader.read())
+
+
+@_operation
+def size(hdfs: InsecureClient, path: str) -> int:
+    """The bytes of a file, how many; raises :class:`NotFound` where it is not there."""
+    return int(hdfs.status(path)["length"])
 
 
 @_operation
@@ -126,6 +132,17 @@ def names(hdfs: InsecureClient, folder: str) -> list[str]:
     except HdfsError as error:
         if error.exception == "FileNotFoundException":
             return []
+        raise
+
+
+@_operation
+def sizes(hdfs: InsecureClient, folder: str) -> dict[str, int]:
+    """The names in a folder with their bytes, 0 for a folder; none where there is no such folder."""
+    try:
+        return {name: status["length"] for name, status in hdfs.list(folder, status=True)}
+    except HdfsError as error:
+        if error.exception == "FileNotFoundException":
+            return {}
         raise
 
 
@@ -163,6 +180,29 @@ def move(hdfs: InsecureClient, source: str, target: str) -> None:
 @_operation
 def _rename(hdfs: InsecureClient, source: str, target: str) -> None:
     hdfs.rename(source, target)
+
+
+def move_folder(hdfs: InsecureClient, source: str, target: str) -> bool:
+    """Renames a folder; done already (the source gone, the target there) is fine. False where the target was there.
+
+    Raises :class:`NotFound` where the source or the target's parent is not there.
+    """
+    try:
+        _rename_onto_nothing(hdfs, source, target)
+    except Refused:
+        if exists(hdfs, source) and exists(hdfs, target):
+            return False
+        raise
+    except NotFound:
+        if exists(hdfs, source) or not exists(hdfs, target):
+            raise
+    return True
+
+
+@_operation
+def _rename_onto_nothing(hdfs: InsecureClient, source: str, target: str) -> None:
+    # The package's public rename moves into a folder of the target's name.
+    hdfs._rename(source, destination=target, renameoptions="NONE")
 
 
 @_operation

@@ -14,6 +14,8 @@ REPLAYED: Final = f"{DATA}/_replayed"
 DAYS: Final = f"{DATA}/_days"
 """Which days the batch layer has computed, and which of them each run takes."""
 DAY_PLANS: Final = f"{DAYS}/_runs"
+COMPACTION: Final = f"{DATA}/_compaction"
+"""What ``jobs.compaction`` makes and replaces, and what SQL reads meanwhile."""
 EXPORTS: Final = "/exports/ecommerce"
 CHECKPOINTS: Final = "/checkpoints"
 WAREHOUSE: Final = "/user/hive/warehouse"
@@ -66,6 +68,24 @@ def landed_batch(path: str) -> LandedBatch | None:
         return None
     partition, first, last, commit = match.groups()
     return LandedBatch(int(partition), int(first), int(last), int(commit) if commit else None)
+
+
+class Compacted(NamedTuple):
+    """What the name of a compacted file tells: the first and the last commit that landed rows of it."""
+
+    first: int
+    last: int
+
+
+def compacted_file(commits: Compacted, unique: str) -> str:
+    """``compacted-12-841-1f4a9c0d.parquet``"""
+    return f"compacted-{commits.first}-{commits.last}-{unique}.parquet"
+
+
+def compacted(path: str) -> Compacted | None:
+    """What the name at the end of a path tells; None where no compaction made it."""
+    match = re.fullmatch(r"compacted-(\d+)-(\d+)-\w+\.parquet", path.rpartition("/")[2])
+    return Compacted(int(match[1]), int(match[2])) if match else None
 
 
 def mart_folder(mart: str) -> str:

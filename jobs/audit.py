@@ -15,6 +15,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import tenacity
 
 from clients import hbase, kafka, retry
 from clients import hdfs as files
@@ -24,6 +25,7 @@ from clients.hdfs import HDFS_SETTINGS
 from clients.kafka import KAFKA_SETTINGS
 from contracts import hive, paths, topics
 from contracts.command import run, with_settings
+from contracts.errors import NotFound
 from contracts.events import BY_NAME, PURCHASES, STREAMS
 from contracts.hbase import NOTHING, SPEED_PROGRESS, Progress, Revenue, add_revenue, partition_of
 from contracts.settings import Settings
@@ -45,14 +47,21 @@ def parquet_files(settings: Settings, folder: str) -> list[str]:
 
 
 def read_stream(settings: Settings, stream: str, columns: list[str]) -> tuple[int, pa.Table]:
-    """How many files a stream has, and the named columns of all their rows."""
+    """How many files a stream has, and the named columns of all their rows.
+
+    Read anew where a compaction took a file between its listing and its reading.
+    """
     hdfs = files.client(settings)
 
     def read(path: str) -> pa.Table:
         return pq.read_table(io.BytesIO(files.read(hdfs, path)), columns=columns, partitioning=None)
 
-    with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(read, parquet_files(settings, paths.stream_folder(stream))))
+    @tenacity.retry(retry=tenacity.retry_if_exception_type(NotFound), stop=tenacity.stop_after_attempt(5), reraise=True)
+    def read_all() -> list[pa.Table]:
+        with ThreadPoolExecutor(4) as pool:
+            return list(pool.map(read, parquet_files(settings, paths.stream_folder(stream))))
+
+    found = read_all()
     empty = hive.arrow_schema(hive.RAW[stream].columns).empty_table().select(columns)
     return len(found), pa.concat_tables(found or [empty])
 

@@ -44,6 +44,7 @@ from contracts.hbase import HBASE_TABLES, REBUILDING, SPEED_PROGRESS, HBaseTable
 from contracts.paths import INGEST, SPEED
 from contracts.settings import Settings
 from jobs import audit, prepare, progress
+from jobs.compaction import merging
 from jobs.streaming.records import Event
 from jobs.streaming.settings import StreamingSettings, streaming_options
 from jobs.streaming.views import Read, Records, count
@@ -53,6 +54,8 @@ CHUNK_ROWS: Final = 50_000
 """Rows counted at a time: what a value costs in HBase is shared by them all, and they are what is held in memory."""
 READERS: Final = 4
 """Files read from HDFS at a time."""
+LISTINGS: Final = 10
+"""How often landed files are listed before one that is gone is an error."""
 WATCH_SECONDS: Final = 10.0
 """For which the speed layer must stand still: longer than a batch of it takes."""
 CLAIM_VERSION: Final = 2**62
@@ -107,17 +110,28 @@ def landed_files(hdfs: InsecureClient, commit: Commit) -> dict[str, list[Stretch
         for path in files.walk(hdfs, paths.stream_folder(stream.name)):
             if files.hidden(path) or path in commit.taken_back:
                 continue
+            if made_of := paths.compacted(path):
+                for partition, (first, last) in merging.offsets(hdfs, path).items():
+                    if several := found.get(f"{stream.topic}/{partition}"):
+                        several[_number(several, made_of.last)].files.append(Landed(first, last, path))
+                continue
             batch = paths.landed_batch(path)
             if not batch:
                 raise BrokenPromise(f"{path} does not tell its offsets by its name: it was not landed by ingest")
             key, made_by = f"{stream.topic}/{batch.partition}", batch.commit or 0
             if key in found and made_by <= commit.sequence:
-                number = next(number for number, one in enumerate(found[key]) if made_by <= one.until)
-                made[key, number].append((made_by, Landed(batch.first, batch.last, path)))
+                made[key, _number(found[key], made_by)].append((made_by, Landed(batch.first, batch.last, path)))
     for (key, number), landed in made.items():
         _require_one_topic(key, sorted(landed), found[key][number].end)
-        found[key][number].files.extend(sorted(file for _, file in landed))
+        found[key][number].files.extend(file for _, file in landed)
+    for stretch in (one for several in found.values() for one in several):
+        stretch.files.sort()
     return found
+
+
+def _number(several: list[Stretch], made_by: int) -> int:
+    """Which stretch a commit's rows are of; the last one for a commit that came since."""
+    return next((number for number, one in enumerate(several) if made_by <= one.until), len(several) - 1)
 
 
 def _require_one_topic(key: str, landed: list[tuple[int, Landed]], end: int) -> None:
@@ -130,35 +144,39 @@ def _require_one_topic(key: str, landed: list[tuple[int, Landed]], end: int) -> 
         )
 
 
-def loads(landed: list[Landed]) -> Iterator[list[Landed]]:
-    """Sorted files by the load: :data:`CHUNK_ROWS` offsets or more, those of a batch (one an hour) together."""
-    load: list[Landed] = []
-    last = -1
-    for file in landed:
-        if load and file.first > last and last - load[0].first >= CHUNK_ROWS:
-            yield load
-            load = []
-        load.append(file)
-        last = max(last, file.last)
-    if load:
-        yield load
+def chunks(hdfs: InsecureClient, number: int, landed: list[Landed], start: int) -> Iterator[pa.Table]:
+    """The rows of a Kafka partition from offset ``start`` on, in offset order, each file read once.
 
-
-def chunks(hdfs: InsecureClient, landed: list[Landed], start: int) -> Iterator[pa.Table]:
-    """The rows from offset ``start`` on, in offset order. Raises :class:`BrokenPromise` for one that is there twice."""
+    Held in memory are the rows of files whose first offset has come: an hour or two, and late ones of earlier hours.
+    Raises :class:`BrokenPromise` for an offset that is there twice.
+    """
+    coming = sorted(file for file in landed if file.last >= start)
+    rows: pa.Table | None = None
     with ThreadPoolExecutor(READERS) as pool:
-        for load in loads([file for file in landed if file.last >= start]):
-            rows = pa.concat_tables(pool.map(partial(read, hdfs), (file.path for file in load)))
-            rows = rows.filter(pc.greater_equal(rows["kafka_offset"], start)).sort_by("kafka_offset")
-            if (np.diff(rows["kafka_offset"].to_numpy()) == 0).any():
-                raise BrokenPromise(f"an offset is landed twice in the {len(load)} files from {load[0].path} on")
-            for index in range(0, rows.num_rows, CHUNK_ROWS):
-                yield rows.slice(index, CHUNK_ROWS)
+        while coming or (rows is not None and rows.num_rows):
+            if rows is None or not rows.num_rows:
+                bound = coming[0].first + CHUNK_ROWS
+            else:
+                bound = rows["kafka_offset"][0].as_py() + CHUNK_ROWS
+            load = [file for file in coming if file.first < bound]
+            coming = coming[len(load) :]
+            if load:
+                read_rows = list(pool.map(partial(read, hdfs, number), (file.path for file in load)))
+                rows = pa.concat_tables([*([rows] if rows is not None else []), *read_rows])
+                rows = rows.filter(pc.greater_equal(rows["kafka_offset"], start)).sort_by("kafka_offset")
+            assert rows is not None
+            count = int(np.searchsorted(rows["kafka_offset"].to_numpy(), bound))
+            chunk, rows = rows.slice(0, count), rows.slice(count)
+            if (np.diff(chunk["kafka_offset"].to_numpy()) == 0).any():
+                raise BrokenPromise(f"an offset of partition {number} from {bound - CHUNK_ROWS} on is landed twice")
+            if chunk.num_rows:
+                yield chunk
 
 
-def read(hdfs: InsecureClient, path: str) -> pa.Table:
-    """A landed file, ``event_time`` as milliseconds since 1970 UTC."""
+def read(hdfs: InsecureClient, number: int, path: str) -> pa.Table:
+    """The rows of a Kafka partition in a landed file, ``event_time`` as milliseconds since 1970 UTC."""
     table = pq.read_table(io.BytesIO(files.read(hdfs, path)), coerce_int96_timestamp_unit="ms", partitioning=None)
+    table = table.filter(pc.equal(table["kafka_partition"], number))
     return table.set_column(table.column_names.index("event_time"), "event_time", epoch_ms(table["event_time"]))
 
 
@@ -216,8 +234,8 @@ def rebuild_stretch(
 
     Alerts are kept in HBase and not sent again.
     """
-    topic = key.rpartition("/")[0]
-    for rows in chunks(files.client(settings), landed, start):
+    topic, _, number = key.rpartition("/")
+    for rows in chunks(files.client(settings), int(number), landed, start):
         rows = rows.filter(pc.less(rows["kafka_offset"], end))
         source = partial(read_landed, topic, rows, delay)
         if rows.num_rows:
@@ -314,6 +332,27 @@ def write_progress(settings: Settings, ends: Mapping[str, tuple[Progress, int]])
     hbase.attempt(settings, write)
 
 
+def count_landed(
+    settings: Settings,
+    commit: Commit,
+    landed: dict[str, list[Stretch]],
+    stands: Mapping[str, Progress],
+    delay: timedelta,
+) -> Iterator[tuple[int, int]]:
+    """As :func:`rebuild_partition` for all partitions; lists the files anew where a compaction took one meanwhile."""
+    for listings_left in reversed(range(LISTINGS)):
+        try:
+            for key, found in landed.items():
+                yield from rebuild_partition(settings, key, found, stands[key], delay)
+            return
+        except NotFound as error:
+            if not listings_left:
+                raise
+            log.info("compacted meanwhile: files are listed anew", error=str(error))
+            landed, progress = landed_files(files.client(settings), commit), speed_progress(settings)
+            stands = {key: progress.get(key, Progress()) for key in landed}
+
+
 def rebuild(settings: Settings, speed: StreamingSettings, commit: Commit) -> dict[str, Any]:
     """Makes HBase anew as of a commit; returns what was counted and what it took."""
     began = time.monotonic()
@@ -330,10 +369,9 @@ def rebuild(settings: Settings, speed: StreamingSettings, commit: Commit) -> dic
     left = sum(one.end - first_left(one, stands[key]) for key, found in landed.items() for one in found)
     done = 0
     with progress.shown("offsets", left) as advance:
-        for key, found in landed.items():
-            for rows, offsets in rebuild_partition(settings, key, found, stands[key], speed.delay):
-                done += rows
-                advance(offsets)
+        for rows, offsets in count_landed(settings, commit, landed, stands, speed.delay):
+            done += rows
+            advance(offsets)
     seconds = time.monotonic() - counting
     hand_over(settings, commit)
     return {

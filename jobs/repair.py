@@ -22,6 +22,7 @@ from contracts.events import BY_NAME, BY_TOPIC, STREAMS
 from contracts.paths import INGEST
 from contracts.settings import Settings
 from jobs import audit
+from jobs.compaction import exchange
 from jobs.streaming.commits import Writer
 
 log = structlog.get_logger()
@@ -57,7 +58,14 @@ def plan(settings: Settings, writer: Writer) -> Plan:
     if not reasons:
         return Plan(target, [], [])
     _require_in_kafka(settings, target)
-    return Plan(target, reasons, [path for path in _landed(settings) if _later(path, target)])
+    landed = _landed(settings)
+    _require_uncompacted(landed, target)
+    if begun := exchange.unfinished(files.client(settings)):
+        raise BrokenPromise(
+            f"a compaction of {begun[0].plan.hour.folder} has begun and not ended; "
+            "let python -m jobs.compaction end it first"
+        )
+    return Plan(target, reasons, [path for path in landed if _later(path, target)])
 
 
 def repair(settings: Settings, writer: Writer) -> Commit:
@@ -86,6 +94,17 @@ def _later(path: str, target: Commit) -> bool:
 
 def _landed(settings: Settings) -> list[str]:
     return [path for stream in STREAMS for path in audit.parquet_files(settings, paths.stream_folder(stream.name))]
+
+
+def _require_uncompacted(landed: list[str], target: Commit) -> None:
+    for path in landed:
+        made_of = paths.compacted(path)
+        if made_of and made_of.last > target.sequence:
+            raise BrokenPromise(
+                f"going back to commit {target.sequence} would land rows again that {path} holds, which was compacted "
+                f"from files of commits up to {made_of.last}; restore the commit files of {paths.COMMITS}/{INGEST} "
+                "instead"
+            )
 
 
 def _require_in_kafka(settings: Settings, target: Commit) -> None:

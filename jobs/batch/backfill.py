@@ -29,6 +29,7 @@ from jobs.batch.options import Day, patience_option
 from jobs.batch.tasks.export_csv import export
 from jobs.batch.tasks.reconcile import reconcile
 from jobs.batch.tasks.repair_partitions import landed_hours, repair_partitions
+from jobs.compaction.exchange import show_landed_of
 
 log = structlog.get_logger()
 
@@ -40,6 +41,7 @@ def compute(settings: Settings, hdfs: InsecureClient, day: date, run_id: str, wh
         return False
     landed = CommitLog(hdfs, paths.INGEST).published().days
     days.take(hdfs, str(day), run_id, landed.get(str(day), 0) if whole else None)
+    show_landed_of(hdfs, str(day))
     with connect(settings) as sql:
         batch = Batch(sql, hdfs, settings.hdfs_uri, run_id)
         repair_partitions(sql, day, hours)

@@ -27,7 +27,7 @@ import structlog
 from hdfs import InsecureClient
 
 from clients import hdfs as files
-from clients.commits import COMMIT, Commit, CommitLog, LandedFile
+from clients.commits import COMMIT, Commit, CommitLog, LandedFile, compacted_into
 from contracts import paths
 from contracts.errors import Fenced, Refused
 
@@ -37,6 +37,8 @@ KEPT: Final = 100
 KEPT_EPOCHS: Final = 3
 """Closed epochs whose commits are kept."""
 KEPT_CLAIMS: Final = 1000
+KEPT_TAKEN_BACK: Final = 10_000
+"""Commits after which it is forgotten which files were taken back."""
 _OPEN: Final = re.compile(r"\d{8}")
 
 
@@ -59,7 +61,8 @@ class Writer(CommitLog):
         self.fence()
         newest = self.newest()
         recovered = self._recovered(newest)
-        base = recovered.next(sequence=newest.sequence + 1, taken_back=recovered.taken_back)
+        kept = [path for path in recovered.taken_back if _number(path) > newest.sequence - KEPT_TAKEN_BACK]
+        base = recovered.next(sequence=newest.sequence + 1, taken_back=kept)
         self.append(base)
         self._take_back(base)
         self.clean()
@@ -114,11 +117,13 @@ class Writer(CommitLog):
         return lost
 
     def missing(self, commit: Commit) -> list[LandedFile]:
-        """The files of a commit that are neither staged nor where readers find them."""
+        """The files of a commit that are neither staged nor where readers find them, as they were or compacted."""
         return [
             file
             for file in commit.files
-            if not files.exists(self._hdfs, file.final) and not files.exists(self._hdfs, file.staged)
+            if not files.exists(self._hdfs, file.final)
+            and not files.exists(self._hdfs, file.staged)
+            and not compacted_into(self._hdfs, file.final)
         ]
 
     def staging_folder(self, sequence: int) -> str:
@@ -188,7 +193,6 @@ class Writer(CommitLog):
     def _recovered(self, newest: Commit) -> Commit:
         """The newest commit with all its files where readers find them, or the one before where some have vanished."""
         self._take_back(newest)
-        newest.taken_back = []
         lost = self.publish(newest)
         if not lost:
             return newest
@@ -197,7 +201,7 @@ class Writer(CommitLog):
         # It was committed and never published whole: its records are landed again from Kafka.
         previous = self._before(newest.sequence)
         log.warning("taken back", sequence=newest.sequence, staged_files_gone=len(lost), now_as=previous.sequence)
-        previous.taken_back = [file.final for file in newest.files]
+        previous.taken_back = [*newest.taken_back, *(file.final for file in newest.files)]
         return previous
 
     def _take_back(self, commit: Commit) -> None:
@@ -210,12 +214,20 @@ class Writer(CommitLog):
         try:
             files.move(self._hdfs, file.staged, file.final)
         except Refused:
-            if files.exists(self._hdfs, file.staged):
-                raise
-            return False
+            if not files.exists(self._hdfs, file.staged):
+                return False
+            # A compaction exchanges the folder at this moment.
+            files.make_folder(self._hdfs, file.final.rpartition("/")[0])
+            files.move(self._hdfs, file.staged, file.final)
         return True
 
     def _make_folders(self, folders: Iterable[str]) -> None:
         for folder in sorted(set(folders) - self._known_folders):
             files.make_folder(self._hdfs, folder)
             self._known_folders.add(folder)
+
+
+def _number(path: str) -> int:
+    """The sequence number of the commit that a landed file is of; 0 for version 0.1.0."""
+    landed = paths.landed_batch(path)
+    return (landed.commit if landed else None) or 0

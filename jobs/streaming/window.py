@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 from hdfs import InsecureClient
 
 from clients import hdfs as files
-from clients.commits import PartitionState
+from clients.commits import PartitionState, compacted_into
+from contracts.errors import NotFound
 
 SCHEMA = pa.schema([("event_id", pa.string()), ("offset", pa.int64()), ("time_ms", pa.int64())])
 
@@ -42,22 +43,36 @@ def load(hdfs: InsecureClient, run: str, partition: str, state: PartitionState) 
 
 
 def rebuild(hdfs: InsecureClient, partition: str, state: PartitionState) -> pa.Table:
-    """The window read back from ``state.window_files``."""
+    """The window read back from ``state.window_files``, or from what they were compacted into."""
     number = int(partition.rpartition("/")[2])
     tables = [SCHEMA.empty_table()]
+    compacted: set[str] = set()
     for name in state.window_files:
-        landed = pq.read_table(
-            io.BytesIO(files.read(hdfs, name)),
-            columns=["event_id", "event_time", "kafka_partition", "kafka_offset"],
-            coerce_int96_timestamp_unit="ms",
-            partitioning=None,
-        )
-        landed = landed.filter(
-            pc.and_(pc.equal(landed["kafka_partition"], number), pc.greater_equal(landed["kafka_offset"], state.window))
-        )
-        times = epoch_ms(landed["event_time"])
-        tables.append(pa.table([landed["event_id"], landed["kafka_offset"], times], schema=SCHEMA))
+        try:
+            tables.append(_window_of(hdfs, name, number, state))
+        except NotFound:
+            if not (found := compacted_into(hdfs, name)):
+                raise
+            compacted.update(found)
+    tables += [_window_of(hdfs, name, number, state) for name in sorted(compacted)]
     return pa.concat_tables(tables)
+
+
+def _window_of(hdfs: InsecureClient, name: str, number: int, state: PartitionState) -> pa.Table:
+    """The part of a window that a file holds."""
+    landed = pq.read_table(
+        io.BytesIO(files.read(hdfs, name)),
+        columns=["event_id", "event_time", "kafka_partition", "kafka_offset"],
+        coerce_int96_timestamp_unit="ms",
+        partitioning=None,
+    )
+    landed = landed.filter(
+        pc.and_(
+            pc.equal(landed["kafka_partition"], number),
+            pc.and_(pc.greater_equal(landed["kafka_offset"], state.window), pc.less(landed["kafka_offset"], state.end)),
+        )
+    )
+    return pa.table([landed["event_id"], landed["kafka_offset"], epoch_ms(landed["event_time"])], schema=SCHEMA)
 
 
 def epoch_ms(times: pa.ChunkedArray) -> pa.ChunkedArray:

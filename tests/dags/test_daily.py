@@ -1,4 +1,4 @@
-"""The daily DAG as Airflow itself reads it, in both runtimes, and what its operators do."""
+"""The DAGs as Airflow itself reads them, in both runtimes, and what its operators do."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from clients.retry import until
-from contracts.dag import DAG_ID
+from contracts.dag import COMPACTION_DAG_ID, DAG_ID
 from local.site import ROOT
 from tests.support.running import ok, run
 
@@ -55,10 +55,10 @@ def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def load() -> Callable[[str], "DAG"]:
-    """The DAG for a runtime, from Airflow's own DagBag, which must find it and nothing to complain about."""
+def load() -> Callable[..., "DAG"]:
+    """A DAG for a runtime, from Airflow's own DagBag, which must find both and nothing to complain about."""
 
-    def load(runtime: str) -> "DAG":
+    def load(runtime: str, dag_id: str = DAG_ID) -> "DAG":
         from airflow.dag_processing.dagbag import DagBag
 
         with pytest.MonkeyPatch.context() as patch:
@@ -66,19 +66,19 @@ def load() -> Callable[[str], "DAG"]:
                 patch.setenv(name, value)
             bag = DagBag(DAGS, bundle_path=DAGS, bundle_name="dags")
         assert bag.import_errors == {}
-        assert list(bag.dags) == [DAG_ID]
-        return bag.dags[DAG_ID]
+        assert set(bag.dags) == {DAG_ID, COMPACTION_DAG_ID}
+        return bag.dags[dag_id]
 
     return load
 
 
 @pytest.fixture(scope="module")
-def pods(load: Callable[[str], "DAG"]) -> "DAG":
+def pods(load: Callable[..., "DAG"]) -> "DAG":
     return load("kubernetes")
 
 
 @pytest.fixture(scope="module")
-def processes(load: Callable[[str], "DAG"]) -> "DAG":
+def processes(load: Callable[..., "DAG"]) -> "DAG":
     return load("local")
 
 
@@ -134,6 +134,17 @@ def test_both_runtimes_run_the_same_modules_with_the_same_arguments(pods: "DAG",
         assert pod.arguments == ["-m", f"jobs.batch.tasks.{task_id}", *of_the_run]
         assert (ROOT / "jobs" / "batch" / "tasks" / f"{task_id}.py").exists()
         assert process.execution_timeout == pod.execution_timeout
+
+
+def test_the_compaction_is_a_dag_of_one_task_every_hour(load: Callable[..., "DAG"]) -> None:
+    from airflow.serialization.encoders import coerce_to_core_timetable
+
+    pods, processes = load("kubernetes", COMPACTION_DAG_ID), load("local", COMPACTION_DAG_ID)
+    assert (pods.catchup, pods.max_active_runs) == (False, 1)
+    [pod], [process] = pods.tasks, processes.tasks
+    assert task_of(pods, pod.task_id).arguments == ["-m", "jobs.compaction"]
+    assert task_of(processes, process.task_id).command == [sys.executable, "-m", "jobs.compaction"]
+    assert coerce_to_core_timetable(pods.timetable).summary == "20 * * * *"
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ from jobs.streaming.landing import parquet
 from jobs.streaming.views import Records, read_kafka
 from tests.support import judging, samples
 
+NOW = datetime.now(UTC)
+
 
 def rows(stream: Stream, records: Records) -> pa.Table:
     """Records as ingest lands them, in the order given."""
@@ -49,7 +51,7 @@ def test_records_are_those_that_the_speed_job_reads(monkeypatch: pytest.MonkeyPa
     landed = [Landed(100, 399, path) for path in stored]
     found: Records = []
     newest_ms = None
-    for chunk in rebuild.chunks(None, landed, 100):  # type: ignore[arg-type]
+    for chunk in rebuild.chunks(None, 0, landed, 100):  # type: ignore[arg-type]
         assert chunk.num_rows <= 64
         records, end, newest_ms = rebuild.read_landed(stream.topic, chunk, WATERMARK, 100, newest_ms)
         assert end == records[-1][0] + 1
@@ -61,19 +63,38 @@ def test_records_are_those_that_the_speed_job_reads(monkeypatch: pytest.MonkeyPa
     assert rest == ([], late[0], newest_ms)
 
 
-def test_files_of_a_batch_are_read_together_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_are_read_when_their_first_offset_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those that overlap, as hours do once they are compacted, and rows of other partitions are left out."""
     monkeypatch.setattr(rebuild, "CHUNK_ROWS", 10)
-    spans = [(0, 4), (0, 4), (5, 30), (5, 30), (31, 33), (34, 45), (50, 51)]
-    files = [Landed(first, last, str(number)) for number, (first, last) in enumerate(spans)]
-    assert ["".join(file.path for file in load) for load in rebuild.loads(files)] == ["0123", "45", "6"]
+    spans = {"/a": [*range(0, 25), 58], "/b": [*range(26, 40), 25], "/c": [41, 59], "/d": []}
+    read_paths: list[str] = []
+
+    def read(_: None, path: str) -> bytes:
+        read_paths.append(path)
+        values = samples.encode(samples.click())
+        records = [read_kafka(CLICKS.topic, [judging.records([values], NOW)], WATERMARK, 0, None).records[0]]
+        landed = rows(CLICKS, [(offset, records[0][1], False) for offset in spans[path]])
+        others = landed.set_column(
+            landed.column_names.index("kafka_partition"), "kafka_partition", pa.array([1] * landed.num_rows, pa.int64())
+        )
+        return parquet(pa.concat_tables([landed, others]))
+
+    monkeypatch.setattr(files, "read", read)
+    landed = [Landed(min(offsets), max(offsets), path) for path, offsets in spans.items() if offsets]
+    found = []
+    for chunk in rebuild.chunks(None, 0, landed, 3):  # type: ignore[arg-type]
+        found.append((chunk["kafka_offset"].to_pylist(), "".join(read_paths)))
+    assert [offset for offsets, _ in found for offset in offsets] == [*range(3, 40), 41, 58, 59]
+    assert found[0][1] == "/a"
+    assert [read for _, read in found][-1] == "/a/b/c", "each is read once"
 
 
 def test_an_offset_landed_twice_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     batch = judging.records([samples.encode(samples.click())], datetime.now(UTC))
     read = read_kafka(CLICKS.topic, [batch], WATERMARK, 0, None)
     monkeypatch.setattr(files, "read", lambda *_: parquet(rows(CLICKS, read.records)))
-    with pytest.raises(BrokenPromise, match="an offset is landed twice in the 2 files from /a on"):
-        list(rebuild.chunks(None, [Landed(0, 5, "/a"), Landed(0, 9, "/b")], 0))  # type: ignore[arg-type]
+    with pytest.raises(BrokenPromise, match="an offset of partition 0 from 0 on is landed twice"):
+        list(rebuild.chunks(None, 0, [Landed(0, 5, "/a"), Landed(0, 9, "/b")], 0))  # type: ignore[arg-type]
 
 
 FOLDER = paths.stream_folder(CLICKS.name)

@@ -51,14 +51,15 @@ class FakeHdfs:
         return None
 
     @_atomic
-    def list(self, hdfs_path: str) -> Names:
+    def list(self, hdfs_path: str, status: bool = False) -> Any:
         if hdfs_path in self.files:
             raise HdfsError(f"{hdfs_path!r} is not a directory.")
         if hdfs_path not in self.folders:
             raise _missing(hdfs_path)
-        return sorted(
+        names = sorted(
             posixpath.basename(path) for path in self._everything() if posixpath.dirname(path) == hdfs_path != path
         )
+        return [(name, self.status(posixpath.join(hdfs_path, name))) for name in names] if status else names
 
     @_atomic
     def walk(self, hdfs_path: str) -> Iterator[Level]:
@@ -95,12 +96,12 @@ class FakeHdfs:
         self.files[hdfs_path] = bytes(data)
 
     @contextmanager
-    def read(self, hdfs_path: str) -> Iterator[io.BytesIO]:
+    def read(self, hdfs_path: str, offset: int = 0) -> Iterator[io.BytesIO]:
         with self._lock:
             if hdfs_path not in self.files:
                 raise _missing(hdfs_path)
             data = self.files[hdfs_path]
-        yield io.BytesIO(data)
+        yield io.BytesIO(data[offset:])
 
     @_atomic
     def delete(self, hdfs_path: str, recursive: bool = False) -> bool:
@@ -130,13 +131,15 @@ class FakeHdfs:
 
     @_atomic
     def _rename(self, hdfs_path: str, destination: str, renameoptions: str) -> None:
-        """WebHDFS's own, of a file: with ``renameoptions`` it raises where it is refused."""
-        if hdfs_path not in self.files:
+        """WebHDFS's own, of a file, or of a folder without OVERWRITE: it raises where it is refused."""
+        if hdfs_path not in self._everything():
             raise _missing(hdfs_path)
         if posixpath.dirname(destination) not in self.folders:
             raise _missing(posixpath.dirname(destination))
-        if destination in self.folders:
+        if hdfs_path in self.files and destination in self.folders:
             raise HdfsError(f"{destination} is a directory", exception="IOException")
+        if hdfs_path in self.folders and destination in self._everything():
+            raise HdfsError(f"{destination} exists", exception="FileAlreadyExistsException")
         if destination == hdfs_path or (destination in self.files and renameoptions != "OVERWRITE"):
             raise HdfsError(f"{destination} exists", exception="FileAlreadyExistsException")
         self._move(hdfs_path, destination)

@@ -18,6 +18,7 @@ from contracts.settings import Settings
 from jobs.batch.days import days_of
 from jobs.batch.marts import count, elapsed, gather_statistics
 from jobs.batch.options import day_option, run_option
+from jobs.compaction.exchange import show_landed_of
 
 log = structlog.get_logger()
 
@@ -51,6 +52,7 @@ def main(day: date, run: str, settings: Settings) -> None:
     hdfs = files.client(settings)
     with connect(settings) as sql:
         for found in days_of(hdfs, day, run):
+            show_landed_of(hdfs, str(found))
             repair_partitions(sql, found, landed_hours(hdfs, found))
 
 
