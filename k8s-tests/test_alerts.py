@@ -69,6 +69,30 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
         {f"fs_namesystem_missing_blocks{{{HERE}}}": "1x60"},
         {'fs_namesystem_missing_blocks{namespace="other"}': "1x60"},
     ),
+    "SqlStale": (
+        {f"ecommerce_sql_fresh_until_timestamp_seconds{{{HERE}}}": "60x60"},
+        {f"ecommerce_sql_fresh_until_timestamp_seconds{{{HERE}}}": "0+60x60"},
+    ),
+    "DailyRunMissing": (
+        {f"ecommerce_daily_run_timestamp_seconds{{{HERE}}}": f"{40 * 60 - 27 * 3600 - 1}x60"},
+        {f"ecommerce_daily_run_timestamp_seconds{{{HERE}}}": f"{40 * 60 - 26 * 3600}x60"},
+    ),
+    "ReconciliationFailed": (
+        {f'ecommerce_day_differs{{{HERE},day="2026-11-23"}}': "1x60"},
+        {f'ecommerce_day_differs{{{HERE},day="2026-11-23"}}': "0x60"},
+    ),
+    "DayOpen": (
+        {f'ecommerce_day_open_timestamp_seconds{{{HERE},day="2026-11-23"}}': f"{40 * 60 - 30 * 3600 - 1}x60"},
+        {f'ecommerce_day_open_timestamp_seconds{{{HERE},day="2026-11-23"}}': f"{40 * 60 - 29 * 3600}x60"},
+    ),
+    "CompactionBehind": (
+        {f"ecommerce_compaction_timestamp_seconds{{{HERE}}}": f"{40 * 60 - 6 * 3600 - 1}x60"},
+        {f"ecommerce_compaction_timestamp_seconds{{{HERE}}}": f"{40 * 60 - 5 * 3600}x60"},
+    ),
+    "HDFSObjectsGrowing": (
+        {f"fs_namesystem_files_total{{{HERE}}}": "0+1000x60"},
+        {f"fs_namesystem_files_total{{{HERE}}}": "0+5x60"},
+    ),
     "UnderReplicatedPartitions": (
         {f"kafka_server_replicamanager_underreplicatedpartitions{{{HERE}}}": "1x60"},
         {f"kafka_server_replicamanager_underreplicatedpartitions{{{HERE}}}": "0x60"},

@@ -6,7 +6,7 @@ closes it once the day's marts are reconciled; a later commit with rows of the d
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 
 import msgspec
 from hdfs import InsecureClient
@@ -21,12 +21,15 @@ class Mark(msgspec.Struct, frozen=True):
     """The newest run that computed a day.
 
     ``sequence``: the newest commit with rows of the day when the run began; 0 for rows of version 0.1.0, None where the
-    day was not over. ``closed``: its marts are there and reconciled.
+    day was not over. ``closed``: its marts are there and reconciled; ``differs``: they are there, and the layers do not
+    agree. ``closed_at``: when a run last closed the day.
     """
 
     run: str
     sequence: int | None
     closed: bool = False
+    differs: bool = False
+    closed_at: datetime | None = None
 
 
 def mark(hdfs: InsecureClient, day: date) -> Mark | None:
@@ -35,6 +38,24 @@ def mark(hdfs: InsecureClient, day: date) -> Mark | None:
         return msgspec.json.decode(files.read(hdfs, paths.day_mark(str(day))), type=Mark)
     except NotFound:
         return None
+
+
+def end_of(day: date) -> datetime:
+    """The midnight (UTC) after a day."""
+    return datetime.combine(day, time(), UTC) + timedelta(days=1)
+
+
+def ended(hdfs: InsecureClient, run: str) -> datetime | None:
+    """When a run noted at a path (``contracts.paths.DAILY_RUN``, ``COMPACTION_RUN``) that it ended well."""
+    try:
+        return datetime.fromisoformat(files.read(hdfs, run).decode())
+    except NotFound:
+        return None
+
+
+def note_end(hdfs: InsecureClient, run: str) -> None:
+    """Notes at a path that a run ended well, now."""
+    files.write_whole(hdfs, run, datetime.now(UTC).isoformat().encode())
 
 
 def closed(hdfs: InsecureClient, days: Iterable[date]) -> dict[date, Mark]:

@@ -1,6 +1,6 @@
 """Which days a run of the daily DAG computes, what has to have landed before, and when a day is closed."""
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 import structlog
@@ -11,7 +11,7 @@ from clients import retry
 from clients.commits import CommitLog
 from contracts import paths
 from contracts.errors import BrokenPromise, NotFound, NotReady
-from serving.days import Mark, closed, mark
+from serving.days import Mark, closed, end_of, mark
 
 REOPENED = 31
 """Of the days that were opened again, how many a run takes, the newest first; the next run takes the others."""
@@ -32,7 +32,7 @@ def wait_until_landed(hdfs: InsecureClient, day: date, grace: timedelta, patienc
 
     False at once for a day that is not over within ``patience`` seconds. Raises :class:`NotReady` after them.
     """
-    due = datetime.combine(day, time(), UTC) + timedelta(days=1) + grace
+    due = end_of(day) + grace
     if due > datetime.now(UTC) + timedelta(seconds=patience):
         log.warning(
             "the day is not over: computed as it is, it stays open", date=str(day), over=f"{due:%Y-%m-%dT%H:%MZ}"
@@ -75,7 +75,12 @@ def begin(hdfs: InsecureClient, day: date, whole: bool, run: str) -> Plan:
 
 def take(hdfs: InsecureClient, day: str, run: str, sequence: int | None) -> None:
     """Makes a run the one that computes a day, as of a commit: earlier ones write nothing more of it."""
-    files.write_whole(hdfs, paths.day_mark(day), msgspec.json.encode(Mark(run, sequence)))
+    before = mark(hdfs, date.fromisoformat(day))
+    _put(hdfs, day, Mark(run, sequence, closed_at=before.closed_at if before else None))
+
+
+def _put(hdfs: InsecureClient, day: str, new: Mark) -> None:
+    files.write_whole(hdfs, paths.day_mark(day), msgspec.json.encode(new))
 
 
 def days_of(hdfs: InsecureClient, day: date, run: str) -> list[date]:
@@ -113,7 +118,7 @@ def close(hdfs: InsecureClient, day: date, run: str) -> bool:
     if landed_more(hdfs, day):
         log.info("stays open", date=str(day), computed_as_of=found.sequence)
         return False
-    files.write_whole(hdfs, paths.day_mark(str(day)), msgspec.json.encode(Mark(run, found.sequence, closed=True)))
+    _put(hdfs, str(day), Mark(run, found.sequence, closed=True, closed_at=datetime.now(UTC)))
     log.info("closed", date=str(day), as_of=found.sequence)
     return True
 
@@ -122,4 +127,11 @@ def reopen(hdfs: InsecureClient, day: date) -> None:
     """Opens a day into which a run wrote that was no longer its newest."""
     found = mark(hdfs, day)
     if found and found.closed:
-        files.write_whole(hdfs, paths.day_mark(str(day)), msgspec.json.encode(Mark(found.run, found.sequence)))
+        _put(hdfs, str(day), msgspec.structs.replace(found, closed=False))
+
+
+def differ(hdfs: InsecureClient, day: date, run: str) -> None:
+    """Notes that the layers do not agree on a day as its newest run computed it."""
+    found = mark(hdfs, day)
+    if found and found.run == run:
+        _put(hdfs, str(day), msgspec.structs.replace(found, differs=True))

@@ -29,6 +29,7 @@ from jobs.compaction import choice, exchange
 from jobs.compaction.choice import Due, Hour
 from jobs.compaction.exchange import Exchange, Run
 from jobs.compaction.merging import merged, portions
+from serving.days import note_end
 
 AT_ONCE: Final = 96
 """Hours that are exchanged at a time: what bounds the room that their files take twice."""
@@ -76,6 +77,7 @@ class Compaction:
             for date in choice.open_dates(self._hdfs, commit):
                 self._compact_date(commit, date, older_than)
             self._run.clean(self._grace)
+            note_end(self._hdfs, paths.COMPACTION_RUN)
         except PlatformError:
             self._run.require_unfenced()  # what a later run took away is not there
             raise

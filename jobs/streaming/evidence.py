@@ -35,6 +35,8 @@ class Evidence:
         self._asked: tuple[datetime, dict[str, int]] | None = None
         self._ask_at = 0.0
         self._lock = threading.Lock()
+        self.told: datetime | None = None
+        """What was told last."""
 
     def tell(self) -> None:
         """Asks when it is time to, and tells when it is so. A server that is away makes it later, no more."""
@@ -56,4 +58,5 @@ class Evidence:
             done = self._done()
             if all(done.get(place, 0) >= end for place, end in ends.items()):
                 self._tell(asked_at)
+                self.told = asked_at
                 self._asked, self._ask_at = None, time.monotonic() + PAUSE_SECONDS

@@ -21,6 +21,7 @@ from contracts.paths import INGEST
 from contracts.settings import Settings
 from jobs.streaming.commits import Writer
 from jobs.streaming.evidence import Evidence
+from jobs.streaming.lake import Lake
 from jobs.streaming.landing import Landing, Summary
 from jobs.streaming.offsets import gaps, held
 from jobs.streaming.query import Job, run_query
@@ -38,12 +39,14 @@ class Ingest:
         self, settings: Settings, streaming: StreamingSettings, run_id: str, topic_ids: dict[str, str]
     ) -> None:
         self._settings, self._streaming, self._run_id = settings, streaming, run_id
-        self._log = Writer(files.client(settings), INGEST, run_id)
+        hdfs = files.client(settings)
+        self._log = Writer(hdfs, INGEST, run_id)
         self._last = self._log.start()
         require_same_topics(self._last, topic_ids)
         self._last.topic_ids = topic_ids
         self._evidence = Evidence(settings, TOPICS, lambda: self.done, self._log.tell_landed_until)
         self._registrar = Registrar(settings)
+        self.lake = Lake(hdfs, lambda: self._evidence.told, lambda: self._registrar.waiting_since)
         self._registrar.note(name for state in self._last.partitions.values() for name in state.window_files)
         self.missed = self._note_gaps()
 
@@ -57,9 +60,10 @@ class Ingest:
         return {place: state.end for place, state in self._last.partitions.items()}
 
     def meanwhile(self) -> None:
-        """What is done beside the batches: hours are registered, and it is told until when all is landed."""
+        """What is done beside the batches: hours are registered, it is told until when all is landed, days are seen."""
         self._registrar.register()
         self._evidence.tell()
+        self.lake.look()
 
     def _note_gaps(self) -> int:
         """Commits what retention took before it was landed, and goes on behind it; returns how many records it was."""
@@ -153,7 +157,8 @@ def main(settings: Settings, streaming: StreamingSettings) -> None:
     def job(run_id: str, topic_ids: dict[str, str]) -> Job:
         files.answers(settings)
         ingest = Ingest(settings, streaming, run_id, topic_ids)
-        return Job(ingest, ingest.done, {"missed": ingest.missed}, ingest.require_unfenced, ingest.meanwhile)
+        missed = {"missed": ingest.missed}
+        return Job(ingest, ingest.done, missed, ingest.require_unfenced, ingest.meanwhile, ingest.lake)
 
     run_query(INGEST, settings, streaming, TOPICS, Counts.__struct_fields__, job)
 

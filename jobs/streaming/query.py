@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import structlog
 from confluent_kafka.admin import AdminClient
+from prometheus_client.registry import Collector
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
@@ -39,7 +40,7 @@ class Job:
 
     ``require_unfenced`` raises :class:`Fenced` where a later writer has started: it removes the checkpoint of this run,
     so that Spark may fail before a batch is refused. ``meanwhile`` is called each second in a thread beside the
-    batches, and when the topics are drained.
+    batches, and when the topics are drained. ``collector``: what it tells Prometheus beside.
     """
 
     handler: BatchHandler
@@ -47,6 +48,7 @@ class Job:
     counts: dict[str, int] = field(default_factory=dict)
     require_unfenced: Callable[[], None] = lambda: None
     meanwhile: Callable[[], None] = lambda: None
+    collector: Collector | None = None
 
 
 def run_query(
@@ -73,6 +75,8 @@ def run_query(
     with_care = careful.is_needed(hdfs.client(settings), streaming.checkpoint, starts, ranges)
     metrics = Metrics(name, outcomes)
     metrics.add(job.counts)
+    if job.collector:
+        metrics.registry.register(job.collector)
     if streaming.metrics_port:
         metrics.serve(streaming.metrics_host, streaming.metrics_port)
     admin = AdminClient({**kafka.confluent(settings), "log_level": 0})

@@ -7,6 +7,7 @@ daily run.
 import threading
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Final
 
 import structlog
@@ -32,6 +33,8 @@ class Registrar:
         self._waiting: dict[str, set[Hour]] = {stream: set() for stream in RAW}
         self._registered: dict[str, set[Hour]] = {stream: set() for stream in RAW}
         self._at = 0.0
+        self.waiting_since: datetime | None = None
+        """Since when an hour has waited; None where none does."""
 
     def note(self, landed: Iterable[str]) -> None:
         """Takes the paths of landed files."""
@@ -40,6 +43,7 @@ class Registrar:
                 stream, date, hour = paths.partition_of(path)
                 if (date, hour) not in self._registered[stream]:
                     self._waiting[stream].add((date, hour))
+                    self.waiting_since = self.waiting_since or datetime.now(UTC)
 
     def register(self) -> None:
         """Registers what waits; tried again later where the metastore does not answer."""
@@ -57,3 +61,6 @@ class Registrar:
             with self._lock:
                 self._waiting[stream] -= set(hours)
                 self._registered[stream] |= set(hours)
+        with self._lock:
+            if not any(self._waiting.values()):
+                self.waiting_since = None

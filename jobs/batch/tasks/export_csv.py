@@ -25,6 +25,7 @@ from contracts.settings import Settings
 from jobs.batch.days import days_of
 from jobs.batch.options import day_option, run_option
 from jobs.batch.statements import of_day
+from serving.days import note_end
 
 log = structlog.get_logger()
 
@@ -92,10 +93,13 @@ def export(sql: Sql, settings: Settings, day: date, to: Path | None) -> None:
 )
 @with_settings(*SQL_SETTINGS, *HDFS_SETTINGS)
 def main(day: date, run: str, to: Path | None, settings: Settings) -> None:
-    """Exports the marts of a day as CSV files to HDFS."""
+    """Exports the marts of a day as CSV files to HDFS; the last task of a run, which notes that it ended well."""
+    client = hdfs.client(settings)
     with connect(settings) as sql:
-        for found in days_of(hdfs.client(settings), day, run):
+        for found in days_of(client, day, run):
             export(sql, settings, found, to)
+    if run:
+        note_end(client, paths.DAILY_RUN)
 
 
 if __name__ == "__main__":

@@ -128,6 +128,8 @@ def reconcile(batch: Batch, settings: Settings, day: date) -> None:
     )
     sentence = verdict(day, minutes)
     if sentence and not (batch.run and days.landed_more(batch.hdfs, day)):
+        if batch.run:
+            days.differ(batch.hdfs, day, batch.run)
         raise BrokenPromise(sentence)
     if batch.run and not sentence:
         days.close(batch.hdfs, day, batch.run)
