@@ -34,7 +34,7 @@ Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alp
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 
 
-class Event(msgspec.Struct, kw_only=True, gc=False):
+class Event(msgspec.Struct, kw_only=True, gc=False, forbid_unknown_fields=True):
     """What every event has."""
 
     event_id: EventId
@@ -188,9 +188,23 @@ class BadEvent(ValueError):
     """Why a record is no event of its stream; the text is the reason kept with the dead letter."""
 
 
-def decoder(stream: Stream) -> "msgspec.json.Decoder[Click | Purchase | StockChange]":
-    """A JSON decoder that checks names, types, patterns and bounds of the stream's fields."""
-    return msgspec.json.Decoder(stream.event)
+def decoder(stream: Stream, ahead: bool = False) -> "msgspec.json.Decoder[Click | Purchase | StockChange]":
+    """A JSON decoder that checks names, types, patterns and bounds of the stream's fields.
+
+    It refuses fields that the event does not have; ``ahead``: passes them over, as a later version's producer may send
+    them. The event is then of a class derived from the stream's.
+    """
+    if not ahead:
+        return msgspec.json.Decoder(stream.event)
+    name = f"{stream.event.__name__}Ahead"
+    return msgspec.json.Decoder(msgspec.defstruct(name, [], bases=(stream.event,), forbid_unknown_fields=False))
+
+
+def unknown_fields(stream: Stream, value: bytes) -> str:
+    """The fields of a JSON object that the stream's event does not have, as JSON."""
+    fields = msgspec.json.decode(value, type=dict[str, msgspec.Raw])
+    unknown = {name: raw for name, raw in fields.items() if name not in stream.event.__struct_fields__}
+    return msgspec.json.encode(unknown).decode(errors="replace")
 
 
 def check_time(event_time: datetime, appended: datetime) -> None:

@@ -57,6 +57,11 @@ class HiveTable:
 LINEAGE: Final = (
     Column("kafka_partition", "BIGINT", "partition of the topic that the event was read from"),
     Column("kafka_offset", "BIGINT", "its offset there"),
+    Column(
+        "unknown_fields",
+        "STRING",
+        "fields of the JSON that the version which landed it did not know, as JSON; null where there were none",
+    ),
 )
 _HIVE_TYPES: Final = {str: "STRING", int: "BIGINT", Decimal: MONEY, datetime: "TIMESTAMP"}
 _ARROW_TYPES: Final[dict[str, pa.DataType]] = {

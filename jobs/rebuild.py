@@ -60,7 +60,6 @@ WATCH_SECONDS: Final = 10.0
 """For which the speed layer must stand still: longer than a batch of it takes."""
 CLAIM_VERSION: Final = 2**62
 """Of a cell that hides every other of its column; only ever in a table that is about to be dropped."""
-LINEAGE: Final = ("kafka_partition", "kafka_offset")
 log = structlog.get_logger()
 
 
@@ -197,7 +196,7 @@ def read_landed(topic: str, rows: pa.Table, delay: timedelta, start: int, newest
 def events(topic: str, rows: pa.Table) -> Iterator[Event]:
     """Rows as the events that they were made of."""
     kind = BY_TOPIC[topic].event
-    for row in rows.drop_columns(LINEAGE).to_pylist():
+    for row in rows.select(kind.__struct_fields__).to_pylist():
         row["event_time"] = from_epoch_ms(row["event_time"])
         yield kind(**row)
 

@@ -24,11 +24,13 @@ import click
 from rich.console import Console
 
 from clients import hdfs as files
+from clients import retry, sql
 from contracts import paths
 from contracts.command import run
 from contracts.dag import DAG_ID
 from contracts.errors import Failed, NotReady, PlatformError
 from contracts.events import STREAMS
+from contracts.hive import RAW
 from contracts.settings import Settings
 from jobs import audit
 from local import airflow, jobs, report
@@ -48,6 +50,8 @@ class Demo:
     def __init__(self, day: date, events: int, seed: int, folder: Path, console: Console) -> None:
         self.day, self.events, self.seed, self.folder, self.console = day, events, seed, folder, console
         self.seconds: dict[str, float] = {}
+        self.sql_seconds = 0.0
+        """From the last record sent to the first answer of SQL that had every row."""
         self.stack = Stack(folder / "stack")
         self.settings: Settings = self.stack.settings()
 
@@ -72,13 +76,17 @@ class Demo:
             self.stack.up(only={paths.INGEST, paths.SPEED})
         with self.phase("generate"):
             ledger = self._generate()
+        sent = time.monotonic()
         with self.phase("catch_up"):
-            self._catch_up()
+            self._catch_up(sent)
         with self.phase("daily_dag"):
             database.result()
             self._run_dag()
+        with self.phase("compact"):
+            compaction = self._compact()
         with self.phase("count"):
             shown = self._report(ledger)
+        shown.summary.update(files=compaction, sql_seconds=self.sql_seconds)
         shown.summary["seconds"] = {**self.seconds, "total": round(sum(self.seconds.values()), 1)}
         return shown
 
@@ -105,8 +113,8 @@ class Demo:
             raise Failed(f"the generator ended with exit code {result.returncode}; see {log.name}")
         return json.loads(ledger.read_text())
 
-    def _catch_up(self) -> None:
-        """Waits until both jobs have handled every record that is in Kafka."""
+    def _catch_up(self, sent: float) -> None:
+        """Waits until both jobs have handled every record that is in Kafka, and SQL has shown what was landed."""
         ends = audit.end_offsets(self.settings)
         offsets = {paths.INGEST: audit.ingest_offsets, paths.SPEED: audit.speed_offsets}
         with Progress("Streaming jobs", list(offsets)) as progress:
@@ -117,10 +125,40 @@ class Demo:
                     progress.update(name, "reading" if left else "ready", f"{left:,} records to go" if left else "")
                     if not left:
                         del waiting[name]
+                        if name == paths.INGEST:
+                            self._wait_for_sql()
+                            self.sql_seconds = round(time.monotonic() - sent, 1)
                 self._require_jobs(waiting)
                 if time.monotonic() > deadline:
                     raise NotReady(f"{', '.join(waiting)} did not catch up within {CATCH_UP_SECONDS} s")
                 time.sleep(0.5)
+
+    def _wait_for_sql(self) -> None:
+        """Waits until SQL's answer has every landed row; nobody repairs or refreshes."""
+        landed = sum(total.landed for total in audit.committed(self.settings).totals.values())
+        parts = " UNION ALL ".join(f"SELECT 1 FROM {table.qualified}" for table in RAW.values())  # noqa: S608
+        with sql.connect(self.settings) as session:
+            retry.until(
+                lambda: session.rows(f"SELECT COUNT(*) FROM ({parts}) landed")[0][0],  # noqa: S608
+                lambda found: found == landed,
+                seconds=60,
+                pause=0.2,
+                what=f"{landed} rows in SQL",
+            )
+
+    def _compact(self) -> dict[str, int]:
+        """Compacts the day's hours, as the hourly DAG does; how many files they have before and after."""
+        counts = [self._landed_files()]
+        command = [sys.executable, "-m", "jobs.compaction", "--older-than", "0", "--grace", "0"]
+        variables = {**os.environ, **jobs.environment(self.stack.site)}
+        with (self.folder / "compaction.log").open("w") as log:
+            if subprocess.run(command, cwd=ROOT, env=variables, stdout=log, stderr=log).returncode:
+                raise Failed(f"the compaction failed; see {log.name}")
+        counts.append(self._landed_files())
+        return dict(zip(("before", "after"), counts, strict=True))
+
+    def _landed_files(self) -> int:
+        return sum(len(audit.parquet_files(self.settings, paths.stream_folder(stream))) for stream in RAW)
 
     def _require_jobs(self, names: dict[str, Any]) -> None:
         for server in self.stack.status():

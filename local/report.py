@@ -64,6 +64,7 @@ def show(console: Console, report: Report) -> None:
     console.print(_alerts(report))
     console.print(_layers(report))
     console.print(_counts(summary))
+    console.print(_lake(summary), highlight=False)
     for problem in summary["problems"]:
         console.print(f"[bold red]✗[/] {problem}")
     if not summary["problems"]:
@@ -138,6 +139,15 @@ def _counts(summary: dict[str, Any]) -> Table:
     return table
 
 
+def _lake(summary: dict[str, Any]) -> str:
+    """How fresh SQL was, and what compaction made of the files."""
+    files = summary["files"]
+    return (
+        f"SQL had every row {summary['sql_seconds']} s after the last was sent; "
+        f"{files['before']:,} landed files were compacted into {files['after']:,}"
+    )
+
+
 def _whole(value: Any) -> str:
     return f"{int(value):,}"
 
@@ -160,6 +170,7 @@ def write_page(path: Path, report: Report) -> None:
         environment.get_template("report.html").render(
             report=report,
             summary=report.summary,
+            lake=_lake(report.summary),
             count_columns=COUNT_COLUMNS,
             alert_columns=ALERT_COLUMNS,
             funnel_plot=_plot_funnel(report.funnel),

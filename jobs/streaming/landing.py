@@ -130,6 +130,7 @@ class _Partition:
         lineage: dict[str, Any] = {
             "kafka_partition": pa.array(np.full(len(offsets), self._number)),
             "kafka_offset": pa.array(offsets, pa.int64()),
+            "unknown_fields": pa.array([self._reader.unknown.pop(one, None) for one in offsets], pa.string()),
         }
         arrays = []
         for field in schema:
@@ -148,6 +149,7 @@ class _Partition:
         if self._tables:
             table = pa.concat_tables(self._tables)
             self._counts.landed = table.num_rows
+            self._counts.unknown_fields = table.num_rows - table["unknown_fields"].null_count
             written = self._write(table)
             times = table["event_time"].cast(pa.timestamp("ms")).cast(pa.int64())
             new = pa.table([table["event_id"], table["kafka_offset"], times], schema=windows.SCHEMA)

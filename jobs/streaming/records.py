@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -25,6 +26,7 @@ from contracts.events import (
     decoder,
     epoch_ms,
     from_epoch_ms,
+    unknown_fields,
 )
 
 Event = Click | Purchase | StockChange
@@ -48,12 +50,17 @@ class Reader:
     An event is late when its time lies more than ``delay`` before the newest event time seen earlier in its partition.
     This makes lateness a property of the log: every job and every replay draws the same line, wherever its batches
     begin. ``newest`` is that running maximum (None before the first event) and carries over to the next batch.
+    ``unknown``: by offset, the fields of events read so far that this version does not know, as JSON: what a producer
+    ahead of the jobs sends.
     """
 
     def __init__(self, topic: str, newest: datetime | None, delay: timedelta) -> None:
         self.newest = newest
+        self.unknown: dict[int, str] = {}
         self._delay = delay
-        self._decode = decoder(BY_TOPIC[topic]).decode
+        self._stream = BY_TOPIC[topic]
+        self._decode = decoder(self._stream).decode
+        self._decode_ahead = decoder(self._stream, ahead=True).decode
 
     def read(self, records: pa.RecordBatch) -> Iterator[tuple[int, Event, bool] | Rejected]:
         """Yields ``(offset, event, late)`` or :class:`Rejected` for each record (offset, timestamp, key, value)."""
@@ -66,7 +73,7 @@ class Reader:
         offsets, values = records["offset"].to_pylist(), records["value"].to_pylist()
         for index, (offset, value) in enumerate(zip(offsets, values, strict=True)):
             try:
-                event = self._event(value)
+                event = self._event(offset, value)
                 moment = event.event_time
                 if not oldest <= moment <= youngest:
                     check_time(moment, appended[index].as_py())
@@ -81,15 +88,24 @@ class Reader:
                 self.newest = moment
             yield offset, event, self.newest - moment > self._delay
 
-    def _event(self, value: bytes | None) -> Event:
+    def _event(self, offset: int, value: bytes | None) -> Event:
         if value is None:
             raise BadEvent("the record has no value")
         if len(value) > MAX_EVENT_BYTES:
             raise BadEvent(f"{len(value)} bytes are over the limit of {MAX_EVENT_BYTES}")
-        event = self._decode(value)
+        try:
+            event = self._decode(value)
+        except msgspec.ValidationError:
+            event = self._event_ahead(offset, value)
         if problem := event.problem():
             raise BadEvent(problem)
         return event
+
+    def _event_ahead(self, offset: int, value: bytes) -> Event:
+        """An event with fields that this version does not know; raises for what is no event without them either."""
+        event = self._decode_ahead(value)
+        self.unknown[offset] = unknown_fields(self._stream, value)
+        return self._stream.event(**{name: getattr(event, name) for name in event.__struct_fields__})
 
 
 def reason(error: Exception) -> str:

@@ -18,7 +18,7 @@ from contracts.errors import BrokenPromise
 from contracts.events import CLICKS, INVENTORY, PURCHASES, STREAMS
 from contracts.hbase import SPEED_PROGRESS
 from contracts.settings import Settings
-from jobs import prepare, rebuild
+from jobs import audit, prepare, rebuild
 from local.stack import Stack
 from tests.support import kafka, samples
 from tests.support.running import CRASHING, INGEST, SPEED, Job, ok, start
@@ -86,6 +86,8 @@ def test_hbase_is_the_same_and_the_speed_job_goes_on(stack: Settings, job: Job, 
     both(job)
     gone_on = cells(stack)
     assert gone_on != counted
+    ok(job("jobs.compaction", "--older-than", "0", "--grace", "0"))
+    assert any(paths.compacted(path) for path in audit.parquet_files(stack, paths.DATA))
     ok(job("jobs.rebuild"))
     assert cells(stack) == gone_on
 

@@ -65,6 +65,8 @@ def test_the_demo_is_exact_and_leaves_nothing_running() -> None:
     assert all(summary["late"].values()), "the day has late events of every stream"
     assert summary["revenue"]["truth"] == summary["revenue"]["batch"] == summary["revenue"]["speed"]
     assert summary["alerts"]["raised"] == summary["alerts"]["expected"]
+    assert summary["files"]["after"] < summary["files"]["before"]
+    assert summary["sql_seconds"] > 0
     assert "Conversion funnel" in result.stdout
     assert "<svg" in (folder / "report.html").read_text()
     with (folder / "csv" / "conversion_funnel.csv").open(newline="") as file:

@@ -1,7 +1,9 @@
 """What is an event, what is rejected and why, and when an event is late."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pyarrow as pa
 import pytest
 
@@ -50,6 +52,22 @@ def test_a_record_may_have_the_size_of_the_limit_and_no_byte_more() -> None:
     assert outcome(CLICKS, event.ljust(MAX_EVENT_BYTES + 1)) == (
         f"{MAX_EVENT_BYTES + 1} bytes are over the limit of {MAX_EVENT_BYTES}"
     )
+
+
+def test_fields_of_a_later_version_are_kept_apart() -> None:
+    """Whatever is in them; the event is what it is without them."""
+    event = samples.click(event_time=NOW)
+    plain = samples.encode(event)
+    deep = b"[" * 200 + b"]" * 200
+    ahead = plain[:-1] + b',"campaign":"autumn","nested":{"a":[1,2.50,null]},"raw":"\xff","deep":' + deep + b"}"
+    reader = Reader(CLICKS.topic, None, DELAY)
+    found = [one[1] for one in reader.read(records([plain, ahead], NOW)) if not isinstance(one, Rejected)]
+    assert found == [Click(**msgspec.structs.asdict(found[0]))] * 2
+    assert list(reader.unknown) == [1]
+    kept = json.loads(reader.unknown[1])
+    assert set(kept) == {"campaign", "nested", "raw", "deep"}
+    assert (kept["campaign"], kept["nested"], kept["raw"]) == ("autumn", {"a": [1, 2.5, None]}, "\ufffd")
+    assert "Expected `str`, got `int`" in str(outcome(CLICKS, plain[:-1] + b',"new":1,"user_id":7}'))
 
 
 @pytest.mark.parametrize(
