@@ -165,7 +165,7 @@ def test_a_run_killed_at_any_moment_while_rows_land(
 ) -> None:
     drawn = random.Random(16)
     sent = in_folder(stack, "clicks").total()
-    for number in range(4):
+    for number in range(2):
         send(stack, 100, f"late-{number}")
         ok(job(*INGEST))
         sent += 100
