@@ -45,7 +45,7 @@ def build() -> DAG:
 DOC = """
 # Compaction
 
-Ingest lands a few files every ten seconds. Once an hour is over, this makes one file of them, or a few of up to 256 MB,
+Ingest lands a few files every ten seconds. Once an hour is over, this makes one file of them, or a few of up to 192 MB,
 while ingest, SQL and readers of folders go on. Rows that land for an hour later are gathered: it is compacted again
 once they are more than three files.
 

@@ -44,6 +44,9 @@ TASKS = (
         "late purchases added. Closes the days that agree.",
     ),
     daily("export_csv", ("reconcile",), "Writes a CSV of each mart to `/exports/ecommerce/date=…/` on HDFS."),
+    Task(
+        "retention", "jobs.retention", (), "Removes what is older than it is to be kept, if told so.", ("export_csv",)
+    ),
 )
 
 

@@ -130,7 +130,7 @@ def images(cluster: Cluster) -> None:
 def platform(cluster: Cluster, images: None, charts: Path) -> Iterator[Platform]:
     """The platform, installed from nothing in a namespace of its own, all workloads ready."""
     remove_namespace(cluster.api, NAMESPACE)
-    yield installed(cluster, NAMESPACE, {"generator.rate": RATE})
+    yield installed(cluster, NAMESPACE, {"generator.rate": RATE, "lake.compaction.graceSeconds": 20})
     if not os.environ.get("KEEP"):
         remove_namespace(cluster.api, NAMESPACE)
 

@@ -20,6 +20,7 @@ from deploy.pods import like_tests
 from jobs import acls
 from jobs.batch.tasks.check_data import main as check_data
 from jobs.compaction.__main__ import main as compaction
+from jobs.retention import main as retention
 from support.rendering import SECURED, SIZES, STANDALONE, containers, of, pod_specs, render, templates
 
 
@@ -106,12 +107,11 @@ def test_passwords_are_in_secrets_alone(manifests: list[dict[str, Any]]) -> None
 def test_settings_are_those_of_the_contracts(manifests: list[dict[str, Any]]) -> None:
     settings = of(manifests, "ConfigMap")["lambda-settings"]["data"]
     own = {"ECOMMERCE_KAFKA_USER", "ECOMMERCE_KAFKA_CREDENTIALS"}  # each pod's own
-    told = {option.envvar for command in (check_data, compaction) for option in command.params if option.envvar}
+    options = [option for command in (check_data, compaction, retention) for option in command.params]
+    told = {option.envvar for option in options if option.envvar}
     assert set(settings) == (set(Settings().as_environment()) - own) | told
-    defaults = {option.envvar: option.default for command in (check_data, compaction) for option in command.params}
-    lake = {
-        name: value for name, value in settings.items() if name.startswith(("ECOMMERCE_DAY_", "ECOMMERCE_COMPACTION_"))
-    }
+    defaults = {option.envvar: option.default for option in options}
+    lake = {name: settings[name] for name in told - set(Settings().as_environment())}
     assert lake == {name: str(defaults[name]) for name in lake}
     assert Settings.from_environment(settings).hdfs_uri == "hdfs://lambda-hdfs-namenode"
 

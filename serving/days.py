@@ -45,6 +45,19 @@ def end_of(day: date) -> datetime:
     return datetime.combine(day, time(), UTC) + timedelta(days=1)
 
 
+def first_kept(hdfs: InsecureClient) -> date | None:
+    """The first day whose rows and marts ``jobs.retention`` has kept; None where it has removed none."""
+    try:
+        return date.fromisoformat(files.read(hdfs, paths.FIRST_KEPT).decode())
+    except NotFound:
+        return None
+
+
+def keep_from(hdfs: InsecureClient, first: date) -> None:
+    """Notes that days before ``first`` are not kept."""
+    files.write_whole(hdfs, paths.FIRST_KEPT, f"{first}".encode())
+
+
 def ended(hdfs: InsecureClient, run: str) -> datetime | None:
     """When a run noted at a path (``contracts.paths.DAILY_RUN``, ``COMPACTION_RUN``) that it ended well."""
     try:

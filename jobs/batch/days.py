@@ -11,7 +11,7 @@ from clients import retry
 from clients.commits import CommitLog
 from contracts import paths
 from contracts.errors import BrokenPromise, NotFound, NotReady
-from serving.days import Mark, closed, end_of, mark
+from serving.days import Mark, closed, end_of, first_kept, mark
 
 REOPENED = 31
 """Of the days that were opened again, how many a run takes, the newest first; the next run takes the others."""
@@ -57,7 +57,9 @@ def begin(hdfs: InsecureClient, day: date, whole: bool, run: str) -> Plan:
     A day that is not ``whole`` is computed alone, and stays open.
     """
     landed = CommitLog(hdfs, paths.INGEST).published().days
-    older = [found for found in map(date.fromisoformat, sorted(landed, reverse=True)) if found < day] if whole else []
+    kept = first_kept(hdfs) or date.min
+    newest_first = map(date.fromisoformat, sorted(landed, reverse=True))
+    older = [found for found in newest_first if kept <= found < day] if whole else []
     still_closed = closed(hdfs, older)
     opened = [found for found in older if found not in still_closed]
     if len(opened) > REOPENED:

@@ -5,6 +5,7 @@ A file names its parameters as ``${name}``: the marts and raw streams of the con
 whatever copies have landed. The only value that comes from outside is the day, and it is a ``date``, not text.
 """
 
+from collections.abc import Iterable
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -35,6 +36,11 @@ def put_partition(table: HiveTable, day: date, location: str | None) -> tuple[st
     if location is None:
         return (f"ALTER TABLE {table.qualified} DROP IF EXISTS {partition}",)
     return _put(table, partition, location)
+
+
+def drop_days(table: HiveTable, days: Iterable[str]) -> tuple[str, ...]:
+    """A table has days (YYYY-MM-DD) no more; their files stay."""
+    return tuple(f"ALTER TABLE {table.qualified} DROP IF EXISTS PARTITION (`date`='{day}')" for day in days)
 
 
 def put_hour(table: HiveTable, day: str, hour: str, location: str) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from clients.commits import CommitLog
 from contracts import paths
 from contracts.errors import PlatformError
-from serving.days import closed, end_of, ended, mark
+from serving.days import closed, end_of, ended, first_kept, mark
 
 LOOK_SECONDS: Final = 60.0
 DAYS: Final = 45
@@ -56,8 +56,9 @@ class Lake(Collector):
 
     def _read(self) -> None:
         now = datetime.now(UTC)
+        kept = first_kept(self._hdfs) or date.min
         landed = sorted(CommitLog(self._hdfs, paths.INGEST).newest().days, reverse=True)
-        over = [day for day in map(date.fromisoformat, landed) if end_of(day) < now][:DAYS]
+        over = [day for day in map(date.fromisoformat, landed) if kept <= day and end_of(day) < now][:DAYS]
         done = closed(self._hdfs, over)
         marks = {day: mark(self._hdfs, day) for day in over if day not in done}
         self._open = {

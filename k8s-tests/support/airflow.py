@@ -7,6 +7,7 @@ from typing import Any
 
 import requests
 
+from clients import retry
 from contracts.dag import DAG_ID
 from deploy.workloads import Release
 from support.platform import Platform
@@ -37,9 +38,21 @@ class Airflow:
     def post(self, path: str, body: dict[str, Any]) -> requests.Response:
         return self._session.post(f"{self.address}/api/v2/{path}", json=body, timeout=60)
 
-    def trigger(self, day: str) -> str:
-        body = {"logical_date": datetime.now(UTC).isoformat(), "conf": {"date": day}}
-        answer = self.post(f"dags/{DAG_ID}/dagRuns", body)
+    def run(self, day: str | None = None, dag: str = DAG_ID, seconds: float = 1200) -> None:
+        """Runs a DAG to its end, which must be a good one."""
+        run = self.trigger(day, dag)
+        ended = retry.until(
+            lambda: str(self.get(f"dags/{dag}/dagRuns/{run}")["state"]),
+            ("success", "failed").__contains__,
+            seconds=seconds,
+            pause=2,
+            what=f"the end of {run} of {dag}",
+        )
+        assert ended == "success", f"{run} of {dag}"
+
+    def trigger(self, day: str | None, dag: str = DAG_ID) -> str:
+        body = {"logical_date": datetime.now(UTC).isoformat(), "conf": {"date": day} if day else {}}
+        answer = self.post(f"dags/{dag}/dagRuns", body)
         assert answer.ok, answer.text
         return str(answer.json()["dag_run_id"])
 

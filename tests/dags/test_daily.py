@@ -31,6 +31,7 @@ GRAPH = {
     "stock": {"repair_partitions"},
     "reconcile": {"revenue", "funnel", "affinity", "stock"},
     "export_csv": {"reconcile"},
+    "retention": {"export_csv"},
 }
 POD_SETTINGS = {
     "ECOMMERCE_TASK_IMAGE": "registry.example/jobs:1",
@@ -131,8 +132,9 @@ def test_both_runtimes_run_the_same_modules_with_the_same_arguments(pods: "DAG",
         assert process.command == [sys.executable, *pod.arguments]
         assert pod.cmds == ["python"]
         of_the_run = ["--date", "{{ day(params, dag_run) }}", "--run", "{{ run_id }}"]
-        assert pod.arguments == ["-m", f"jobs.batch.tasks.{task_id}", *of_the_run]
-        assert (ROOT / "jobs" / "batch" / "tasks" / f"{task_id}.py").exists()
+        daily = ["-m", f"jobs.batch.tasks.{task_id}", *of_the_run]
+        assert pod.arguments == (["-m", "jobs.retention"] if task_id == "retention" else daily)
+        assert (ROOT / pod.arguments[1].replace(".", "/")).with_suffix(".py").exists()
         assert process.execution_timeout == pod.execution_timeout
 
 
