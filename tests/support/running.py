@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import IO
 
 from local import jobs
@@ -19,10 +20,10 @@ CRASHING = {"PYTHONPATH": f"{ROOT}/tests/support/crash:{ROOT}"}
 """The environment in which ``CRASH_AT`` is heeded."""
 
 
-def run(*command: str, variables: Mapping[str, str] | None = None, timeout: float = 300) -> Done:
+def run(*command: str, variables: Mapping[str, str] | None = None, timeout: float = 300, cwd: Path = ROOT) -> Done:
     """Runs ``python -m COMMAND`` to its end; ``variables`` are its whole environment, the test's own without them."""
     program = [sys.executable, "-m", *command]
-    return subprocess.run(program, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=timeout)
+    return subprocess.run(program, cwd=cwd, env=variables, capture_output=True, text=True, timeout=timeout)
 
 
 def start(stack: Stack, *command: str, log: int | IO[bytes] = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
