@@ -71,7 +71,7 @@ def test_files_are_read_when_their_first_offset_comes(monkeypatch: pytest.Monkey
 
     def read(_: None, path: str) -> bytes:
         read_paths.append(path)
-        values = samples.encode(samples.click())
+        values = samples.encode(samples.click(event_time=NOW))
         records = [read_kafka(CLICKS.topic, [judging.records([values], NOW)], WATERMARK, 0, None).records[0]]
         landed = rows(CLICKS, [(offset, records[0][1], False) for offset in spans[path]])
         others = landed.set_column(
