@@ -92,8 +92,7 @@ class Compaction:
         with progress.shown(f"hours of {date}", len(chosen)) as advance:
             for first in range(0, len(chosen), AT_ONCE):
                 self._exchange(chosen[first : first + AT_ONCE], advance)
-        # Files of the newest commit were left.
-        if len(over) == len(hours) and commit.days.get(date, 0) < commit.sequence:
+        if len(over) == len(hours):
             self._note(date, commit.days.get(date, 0))
 
     def _exchange(self, chosen: list[Due], advance: Callable[[int], None]) -> None:
@@ -102,9 +101,9 @@ class Compaction:
             self._run.require_unfenced()
             for one in work:
                 self._run.follow(one)
-        newest = self._log.newest().sequence
+        published = self._log.published().sequence
         for one in work:
-            self._run.finish(one, newest)
+            self._run.finish(one, published)
             self._report.hours += 1
             advance(1)
 

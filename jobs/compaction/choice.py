@@ -63,10 +63,10 @@ def hours(hdfs: InsecureClient, date: str) -> Iterator[Hour]:
 
 
 def due(hdfs: InsecureClient, commit: Commit, hour: Hour) -> Due | None:
-    """What is to be compacted of an hour; files of the newest commit, which may yet be taken back, are left."""
+    """What is to be compacted of an hour, as of a commit that is published; later files may yet be taken back."""
     sizes = {name: size for name, size in files.sizes(hdfs, hour.folder).items() if not files.hidden(name)}
     made_by = {name: number for name in sizes if (number := _last_commit(name)) is not None}
-    settled = sorted(name for name, number in made_by.items() if number < commit.sequence)
+    settled = sorted(name for name, number in made_by.items() if number <= commit.sequence)
     whole = [name for name in settled if paths.compacted(name)]
     if len(settled) - len(whole) <= (LATE_FILES if whole else 0) or len(settled) < 2:
         return None

@@ -178,14 +178,14 @@ class Run:
             files.remove(self._hdfs, f"{one.plan.read}/{name}")
         show_landed(self._hdfs, one)
 
-    def finish(self, one: Exchange, newest: int) -> None:
-        """Exchanges the folders, and lets SQL read there again. ``newest``: ingest's newest commit."""
+    def finish(self, one: Exchange, published: int) -> None:
+        """Exchanges the folders, and lets SQL read there again. ``published``: ingest's newest commit that is whole."""
         hour = one.plan.hour
         self.follow(one)
         for name in visible(self._hdfs, hour.folder) - {*one.plan.replaced}:
             landed = paths.landed_batch(name)
-            # Files of the newest commit may yet be taken back: they are moved, not copied.
-            if landed is None or (landed.commit or 0) < newest:
+            # Files of a later commit may yet be taken back: they are moved, not copied.
+            if landed is None or (landed.commit or 0) <= published:
                 _copy(self._hdfs, f"{hour.folder}/{name}", f"{one.new}/{name}")
         self.require_unfenced()
         files.move_folder(self._hdfs, hour.folder, one.old)

@@ -16,6 +16,7 @@ read without it; fencing by epochs as in ZooKeeper's and HDFS's own journals.
 """
 
 import re
+import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -37,6 +38,8 @@ KEPT: Final = 100
 KEPT_EPOCHS: Final = 3
 """Closed epochs whose commits are kept."""
 KEPT_CLAIMS: Final = 1000
+EXCHANGE_SECONDS: Final = 1.0
+"""After which files that a compaction exchanges are there again."""
 KEPT_TAKEN_BACK: Final = 10_000
 """Commits after which it is forgotten which files were taken back."""
 _OPEN: Final = re.compile(r"\d{8}")
@@ -197,6 +200,9 @@ class Writer(CommitLog):
         if not lost:
             return newest
         if not files.exists(self._hdfs, newest.staging):
+            time.sleep(EXCHANGE_SECONDS)
+            if not (lost := self.publish(newest)):
+                return newest
             raise self._damaged(f"{len(lost)} files of commit {newest.sequence} are gone, the first {lost[0].final}")
         # It was committed and never published whole: its records are landed again from Kafka.
         previous = self._before(newest.sequence)
@@ -210,12 +216,12 @@ class Writer(CommitLog):
             files.remove(self._hdfs, path)
 
     def _move(self, file: LandedFile) -> bool:
-        """Whether a file is where readers find it, after a rename where it was still staged."""
+        """Whether a file is where readers find it, or its rows are, after a rename where it was still staged."""
         try:
             files.move(self._hdfs, file.staged, file.final)
         except Refused:
             if not files.exists(self._hdfs, file.staged):
-                return False
+                return bool(compacted_into(self._hdfs, file.final))
             # A compaction exchanges the folder at this moment.
             files.make_folder(self._hdfs, file.final.rpartition("/")[0])
             files.move(self._hdfs, file.staged, file.final)

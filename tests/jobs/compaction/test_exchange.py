@@ -14,10 +14,11 @@ import pytest
 import jobs.compaction.__main__ as compaction
 from clients.commits import Commit, LandedFile
 from contracts import paths
-from contracts.errors import Fenced
+from contracts.errors import BrokenPromise, Fenced
 from contracts.paths import INGEST
 from jobs.compaction import exchange
 from jobs.compaction.choice import Hour
+from jobs.streaming import commits
 from jobs.streaming.commits import Writer
 from tests.support.fake_hdfs import FakeHdfs
 
@@ -260,6 +261,26 @@ def test_rows_that_are_taken_back_at_any_step(lake: Lake, step: int) -> None:
     lake.hdfs.before = staticmethod(lambda: None)  # type: ignore[assignment]
     if "half of" not in "".join(lake.rows):
         start_anew()
+    settle(lake)
+
+
+@pytest.mark.parametrize("step", range(STEPS))
+def test_ingest_starts_at_any_step(lake: Lake, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Its newest commit's files are compacted; between two renames a start may find none, and the next one goes on."""
+    monkeypatch.setattr(commits, "EXCHANGE_SECONDS", 0)
+    lake.land(NINE, TEN, name="newest")
+
+    def start() -> None:
+        try:
+            lake.last = Writer(lake.hdfs, INGEST).start()  # type: ignore[arg-type]
+        except BrokenPromise:
+            assert not all(lake.listed(hour.folder) for hour in (NINE, TEN))
+
+    at_step(lake, step, start)
+    lake.compact()
+    lake.hdfs.before = staticmethod(lambda: None)  # type: ignore[assignment]
+    lake.writer = Writer(lake.hdfs, INGEST)  # type: ignore[arg-type]
+    lake.last = lake.writer.start()
     settle(lake)
 
 
