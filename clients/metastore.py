@@ -9,7 +9,7 @@ from copy import deepcopy
 from typing import Final
 
 from impala._thrift_gen.hive_metastore import ThriftHiveMetastore
-from impala._thrift_gen.hive_metastore.ttypes import AddPartitionsRequest, Partition
+from impala._thrift_gen.hive_metastore.ttypes import AddPartitionsRequest, NoSuchObjectException, Partition
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.Thrift import TException
 from thrift.transport.TSocket import TSocket
@@ -45,6 +45,23 @@ def add_partitions(settings: Settings, table: HiveTable, values: Iterable[tuple[
             place.location = f"{known.sd.location}/{folders}"
             parts.append(Partition(list(each), DATABASE, table.name, sd=place, parameters={}))
         client.add_partitions_req(AddPartitionsRequest(DATABASE, table.name, parts, ifNotExists=True, needResult=False))
+
+
+def put_location(settings: Settings, table: HiveTable, values: tuple[str, ...], location: str) -> None:
+    """A partition of a table is from now on what lies at ``location`` (a URI): for a reader before or after.
+
+    Raises :class:`Unreachable` where the metastore does not answer, or has no such table yet.
+    """
+    with _client(settings) as client:
+        try:
+            partition = client.get_partition(DATABASE, table.name, list(values))
+        except NoSuchObjectException:
+            place = client.get_table(DATABASE, table.name).sd
+            place.location = location
+            client.add_partition(Partition(list(values), DATABASE, table.name, sd=place, parameters={}))
+        else:
+            partition.sd.location = location
+            client.alter_partition(DATABASE, table.name, partition)
 
 
 @contextmanager

@@ -43,7 +43,7 @@ INTENDED: dict[tuple[str, int], set[str]] = {
     ("hbase-regionserver", 16030): {"hbase-thrift"},
     ("hbase-regionserver", 16020): HBASE,
     ("hbase-thrift", 9090): {"hbase-tables", "spark-speed", "spark-speed-executor", *READERS},
-    ("hive-metastore", 9083): {"sql", "spark-ingest"},
+    ("hive-metastore", 9083): {"sql", "spark-ingest", *READERS},
     ("hive-metastore-postgres", 5432): {"hive-metastore"},
     ("sql", 21050): {"hive-tables", *READERS},
     ("spark-ingest", 7078): {"spark-ingest-executor"},

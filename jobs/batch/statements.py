@@ -35,24 +35,15 @@ def put_partition(table: HiveTable, day: date, location: str | None) -> tuple[st
     partition = f"PARTITION (`date`='{day:%Y-%m-%d}')"
     if location is None:
         return (f"ALTER TABLE {table.qualified} DROP IF EXISTS {partition}",)
-    return _put(table, partition, location)
+    return (
+        f"ALTER TABLE {table.qualified} ADD IF NOT EXISTS {partition} LOCATION '{location}'",
+        f"ALTER TABLE {table.qualified} {partition} SET LOCATION '{location}'",
+    )
 
 
 def drop_days(table: HiveTable, days: Iterable[str]) -> tuple[str, ...]:
     """A table has days (YYYY-MM-DD) no more; their files stay."""
     return tuple(f"ALTER TABLE {table.qualified} DROP IF EXISTS PARTITION (`date`='{day}')" for day in days)
-
-
-def put_hour(table: HiveTable, day: str, hour: str, location: str) -> tuple[str, ...]:
-    """As :func:`put_partition`, of an hour (00 to 23) of a day (YYYY-MM-DD) of a stream."""
-    return _put(table, f"PARTITION (`date`='{day}', `hour`='{hour}')", location)
-
-
-def _put(table: HiveTable, partition: str, location: str) -> tuple[str, ...]:
-    return (
-        f"ALTER TABLE {table.qualified} ADD IF NOT EXISTS {partition} LOCATION '{location}'",
-        f"ALTER TABLE {table.qualified} {partition} SET LOCATION '{location}'",
-    )
 
 
 def of_day(day: date) -> str:

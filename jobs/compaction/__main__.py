@@ -15,16 +15,16 @@ import structlog
 from hdfs import InsecureClient
 
 from clients import hdfs as files
+from clients import metastore
 from clients.commits import Commit, CommitLog
 from clients.hdfs import HDFS_SETTINGS
-from clients.sql import SQL_SETTINGS, Sql, connect
+from clients.metastore import METASTORE_SETTINGS
 from contracts import paths
 from contracts.command import run, with_settings
 from contracts.errors import NotFound, PlatformError
 from contracts.hive import RAW
 from contracts.settings import Settings
 from jobs import progress
-from jobs.batch.statements import put_hour
 from jobs.compaction import choice, exchange
 from jobs.compaction.choice import Due, Hour
 from jobs.compaction.exchange import Exchange, Run
@@ -49,15 +49,13 @@ class Report(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Partitions:
-    """Where SQL reads hours, by the tables' partitions."""
+    """Where SQL reads hours, by the tables' partitions in the Hive Metastore, which SQL asks for each statement."""
 
-    sql: Sql
-    uri: str
+    settings: Settings
 
     def put(self, hour: Hour, location: str) -> None:
-        for statement in put_hour(RAW[hour.stream], hour.date, hour.hour, f"{self.uri}{location}"):
-            self.sql.execute(statement)
-        self.sql.execute(self.sql.engine.refresh(RAW[hour.stream]))
+        place = f"{self.settings.hdfs_uri}{location}"
+        metastore.put_location(self.settings, RAW[hour.stream], (hour.date, hour.hour), place)
 
 
 class Compaction:
@@ -160,17 +158,16 @@ def seconds_option(
 @seconds_option(
     "--grace", 300, "ECOMMERCE_COMPACTION_GRACE", "How long a SQL statement may take that reads what is exchanged."
 )
-@with_settings(*SQL_SETTINGS, "hdfs_uri", *HDFS_SETTINGS)
+@with_settings(*METASTORE_SETTINGS, "hdfs_uri", *HDFS_SETTINGS)
 def main(older_than: float, grace: float, settings: Settings) -> None:
     """Make the many landed files of each hour that is over into one or a few.
 
     Looks where rows have landed since the last run. Ingest, SQL and other readers go on meanwhile; a run that broke off
     is ended by the next one. Prints what was done as JSON.
     """
-    hdfs = files.connect(settings)
-    with connect(settings) as sql:
-        compaction = Compaction(hdfs, Partitions(sql, settings.hdfs_uri), timedelta(seconds=grace))
-        report = compaction(timedelta(seconds=older_than))
+    metastore.answers(settings)
+    compaction = Compaction(files.connect(settings), Partitions(settings), timedelta(seconds=grace))
+    report = compaction(timedelta(seconds=older_than))
     click.echo(msgspec.json.encode(report).decode())
 
 

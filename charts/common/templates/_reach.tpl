@@ -39,7 +39,7 @@ hbase:
     9090: [hbase-tables, spark-speed, spark-speed-executor, airflow-task, test]
 hive-metastore:
   hive-metastore:
-    9083: [sql, spark-ingest, impala-catalogd, impala-coordinator, impala-executor]
+    9083: [sql, spark-ingest, airflow-task, test, impala-catalogd, impala-coordinator, impala-executor]
   hive-metastore-postgres:
     5432: [hive-metastore]
 sql:
