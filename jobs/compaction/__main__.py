@@ -86,11 +86,12 @@ class Compaction:
         over = [hour for hour in hours if choice.over(hour, older_than)]
         with ThreadPoolExecutor(THREADS) as pool:
             chosen = [found for found in pool.map(partial(choice.due, self._hdfs, commit), over) if found]
+        left = self._report.left
         self._report.left += len(hours) - len(over)
         with progress.shown(f"hours of {date}", len(chosen)) as advance:
             for first in range(0, len(chosen), AT_ONCE):
                 self._exchange(chosen[first : first + AT_ONCE], advance)
-        if len(over) == len(hours):
+        if self._report.left == left:
             self._note(date, commit.days.get(date, 0))
 
     def _exchange(self, chosen: list[Due], advance: Callable[[int], None]) -> None:

@@ -95,8 +95,11 @@ def kept(hdfs: InsecureClient) -> list[Exchange]:
 
 def show_landed(hdfs: InsecureClient, one: Exchange) -> None:
     """Copies what has landed in an hour since to where SQL reads it. Any process may do so, at any time."""
-    landed = visible(hdfs, one.plan.hour.folder) - {*one.plan.replaced, *one.plan.made}
-    shown = visible(hdfs, one.plan.read)
+    _show(hdfs, one, visible(hdfs, one.plan.hour.folder), visible(hdfs, one.plan.read))
+
+
+def _show(hdfs: InsecureClient, one: Exchange, landed: set[str], shown: set[str]) -> None:
+    landed = landed - {*one.plan.replaced, *one.plan.made}
     if landed - shown:
         for name in shown & taken_back(hdfs, one.plan.hour):
             files.remove(hdfs, f"{one.plan.read}/{name}")
@@ -173,10 +176,10 @@ class Run:
 
     def follow(self, one: Exchange) -> None:
         """Removes what ingest took back from where SQL reads, and copies there what landed."""
-        gone = visible(self._hdfs, one.plan.read) - visible(self._hdfs, one.plan.hour.folder) - set(one.plan.made)
-        for name in gone:
+        landed, shown = visible(self._hdfs, one.plan.hour.folder), visible(self._hdfs, one.plan.read)
+        for name in shown - landed - set(one.plan.made):
             files.remove(self._hdfs, f"{one.plan.read}/{name}")
-        show_landed(self._hdfs, one)
+        _show(self._hdfs, one, landed, shown)
 
     def finish(self, one: Exchange, published: int) -> None:
         """Exchanges the folders, and lets SQL read there again. ``published``: ingest's newest commit that is whole."""

@@ -14,7 +14,7 @@ import pytest
 import jobs.compaction.__main__ as compaction
 from clients.commits import Commit, LandedFile
 from contracts import paths
-from contracts.errors import BrokenPromise, Fenced
+from contracts.errors import BrokenPromise, Fenced, NotFound
 from contracts.paths import INGEST
 from jobs.compaction import exchange
 from jobs.compaction.choice import Hour
@@ -186,6 +186,18 @@ def test_readers_in_the_middle(lake: Lake) -> None:
     assert (report.hours, report.files_before, report.files_after) == (2, 6, 2)
     assert lake.gaps == 2, "rows are missed for one rename of each hour"
     settle(lake)
+
+
+def test_an_hour_that_was_left_is_looked_at_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of its files was gone when it was read; nothing lands of the date since."""
+
+    def gone(*_: Any) -> bytes:
+        raise NotFound("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(compaction, "merged", gone)
+        assert lake.compact().left == 2
+    assert lake.compact().hours == 2
 
 
 def steps_of(lake: Lake) -> int:
