@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 from hdfs import InsecureClient
 
+from clients import claims
 from clients import hdfs as files
 from contracts import paths
 from contracts.errors import BrokenPromise, NotFound
@@ -171,7 +172,11 @@ class CommitLog:
         return f"{self._folder}/UNTIL-{epoch:08d}"
 
     def _claims(self) -> list[int]:
-        return [int(name) for name in files.names(self._hdfs, f"{self._folder}/claims") if name.isdigit()]
+        return claims.taken(self._hdfs, self._claims_folder)
+
+    @property
+    def _claims_folder(self) -> str:
+        return f"{self._folder}/claims"
 
     def _before(self, sequence: int | None) -> Commit:
         """The newest commit below a sequence number, or of all."""

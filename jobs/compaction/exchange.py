@@ -22,11 +22,13 @@ import msgspec
 import structlog
 from hdfs import InsecureClient
 
+from clients import claims
 from clients import hdfs as files
 from clients.commits import CommitLog
 from contracts import paths
 from contracts.errors import Fenced, NotFound
 from jobs.compaction.choice import Hour
+from serving.days import ended, note_end
 
 WORK: Final = f"{paths.COMPACTION}/work"
 READ: Final = f"{paths.COMPACTION}/read"
@@ -136,7 +138,7 @@ class Run:
 
     def start(self, grace: timedelta) -> None:
         """Fences earlier runs, ends what they left, and removes what nobody reads any more."""
-        self.number = self._claim()
+        self.number = claims.take(self._hdfs, CLAIMS, uuid4().hex, f"{paths.COMPACTION}/draft-{uuid4().hex}")
         for name in files.names(self._hdfs, WORK):
             if int(name[:8]) < self.number:
                 files.move_folder(self._hdfs, f"{WORK}/{name}", f"{WORK}/{name[:8]}-ended-by-{self.number:08d}")
@@ -147,7 +149,7 @@ class Run:
 
     def require_unfenced(self) -> None:
         """Raises :class:`Fenced` where a later run has started."""
-        if (newest := max(_claims(self._hdfs), default=0)) > self.number:
+        if (newest := max(claims.taken(self._hdfs, CLAIMS), default=0)) > self.number:
             raise Fenced(
                 f"another compaction started after this one ({newest} after {self.number}) and goes on instead"
             )
@@ -208,9 +210,7 @@ class Run:
         in_use = {name[:8] for name in files.names(self._hdfs, WORK)} | {f"{self.number:08d}"}
         for run in set(files.names(self._hdfs, READ)) - in_use:
             files.remove(self._hdfs, f"{READ}/{run}")
-        for number in _claims(self._hdfs):
-            if number < self.number - KEPT_CLAIMS:
-                files.remove(self._hdfs, f"{CLAIMS}/{number:08d}")
+        claims.forget(self._hdfs, CLAIMS, self.number - KEPT_CLAIMS)
 
     def _clean_run(self, folder: str) -> None:
         """Removes what an ended run kept without a plan, which has exchanged nothing, and its folder once empty."""
@@ -222,11 +222,8 @@ class Run:
             files.remove(self._hdfs, folder)
 
     def _over(self, done: str, grace: timedelta) -> bool:
-        try:
-            at = datetime.fromisoformat(files.read(self._hdfs, done).decode())
-        except NotFound:
-            return False
-        return datetime.now(UTC) - at >= grace
+        at = ended(self._hdfs, done)
+        return at is not None and datetime.now(UTC) - at >= grace
 
     def _recover(self, one: Exchange) -> None:
         """Ends an exchange that another run began: it is finished where folders were moved, else undone."""
@@ -252,16 +249,4 @@ class Run:
 
     def _end(self, one: Exchange) -> None:
         self._locations.put(one.plan.hour, one.plan.hour.folder)
-        files.write_whole(self._hdfs, one.done, datetime.now(UTC).isoformat().encode())
-
-    def _claim(self) -> int:
-        files.make_folder(self._hdfs, CLAIMS)
-        while True:
-            number = max(_claims(self._hdfs), default=0) + 1
-            draft = f"{paths.COMPACTION}/draft-{uuid4().hex}"
-            if files.create_once(self._hdfs, f"{CLAIMS}/{number:08d}", uuid4().hex.encode(), draft):
-                return number
-
-
-def _claims(hdfs: InsecureClient) -> list[int]:
-    return [int(name) for name in files.names(hdfs, CLAIMS) if name.isdigit()]
+        note_end(self._hdfs, one.done)

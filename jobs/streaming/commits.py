@@ -27,6 +27,7 @@ import msgspec
 import structlog
 from hdfs import InsecureClient
 
+from clients import claims
 from clients import hdfs as files
 from clients.commits import COMMIT, Commit, CommitLog, LandedFile, compacted_into
 from contracts import paths
@@ -145,9 +146,7 @@ class Writer(CommitLog):
                 files.remove(self._hdfs, folder)
         for name in self._first_version()[:-1]:
             files.remove(self._hdfs, f"{self._folder}/{name}")
-        for epoch in self._claims():
-            if epoch < self._epoch - KEPT_CLAIMS:
-                files.remove(self._hdfs, f"{self._folder}/claims/{epoch:08d}")
+        claims.forget(self._hdfs, self._claims_folder, self._epoch - KEPT_CLAIMS)
         for name in files.names(self._hdfs, self._folder):
             if name.startswith("UNTIL-") and f"{self._folder}/{name}" < self._until(self._epoch):
                 files.remove(self._hdfs, f"{self._folder}/{name}")
@@ -166,12 +165,8 @@ class Writer(CommitLog):
 
     def _claim(self) -> int:
         """Takes the next epoch, which one writer alone can."""
-        files.make_folder(self._hdfs, f"{self._folder}/claims")
-        while True:
-            epoch = max(self._claims(), default=0) + 1
-            claim, draft = f"{self._folder}/claims/{epoch:08d}", f"{self._staging}/claim-{uuid4().hex}"
-            if files.create_once(self._hdfs, claim, self._run.encode(), draft):
-                return epoch
+        draft = f"{self._staging}/claim-{uuid4().hex}"
+        return claims.take(self._hdfs, self._claims_folder, self._run, draft)
 
     def _close(self, name: str) -> None:
         """Takes an earlier writer's folder away from it; done by another starting writer is done."""
