@@ -73,12 +73,17 @@ def note_end(hdfs: InsecureClient, run: str) -> None:
 
 def closed(hdfs: InsecureClient, days: Iterable[date]) -> dict[date, Mark]:
     """Those of ``days`` that are closed as of the newest commit, each with its mark."""
-    chosen = list(days)
     newest = CommitLog(hdfs, paths.INGEST).newest().days
+    return {day: found for day, found in marks(hdfs, days).items() if found and is_closed(day, found, newest)}
+
+
+def is_closed(day: date, found: Mark, newest: dict[str, int]) -> bool:
+    """Whether a day's mark says that it is closed as of the commit in ``newest`` (as ``Commit.days``)."""
+    return found.closed and found.sequence == newest.get(str(day), 0)
+
+
+def marks(hdfs: InsecureClient, days: Iterable[date]) -> dict[date, Mark | None]:
+    """The mark of each day."""
+    chosen = list(days)
     with ThreadPoolExecutor(8) as pool:
-        marks = pool.map(lambda day: mark(hdfs, day), chosen)
-        return {
-            day: found
-            for day, found in zip(chosen, marks, strict=True)
-            if found and found.closed and found.sequence == newest.get(str(day), 0)
-        }
+        return dict(zip(chosen, pool.map(lambda day: mark(hdfs, day), chosen), strict=True))

@@ -1,6 +1,7 @@
 """What the command lines of the tasks share."""
 
 import re
+from collections.abc import Callable
 from datetime import date
 from typing import Any
 
@@ -32,6 +33,23 @@ run_option = click.option(
     help="The run whose days to take, as its task check_data planned them: --date and those that were opened again. "
     "Without it, --date alone.",
 )
+
+
+def seconds_option(
+    name: str, default: int, envvar: str, help: str
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """An option of so many seconds."""
+    return click.option(
+        name,
+        type=click.FloatRange(min=0),
+        default=default,
+        show_default=True,
+        envvar=envvar,
+        show_envvar=True,
+        metavar="SECONDS",
+        help=help,
+    )
+
 
 patience_option = click.option(
     "--patience",

@@ -25,6 +25,7 @@ from contracts.errors import NotFound, PlatformError
 from contracts.hive import RAW
 from contracts.settings import Settings
 from jobs import progress
+from jobs.batch.options import seconds_option
 from jobs.compaction import choice, exchange
 from jobs.compaction.choice import Due, Hour
 from jobs.compaction.exchange import Exchange, Run
@@ -136,22 +137,6 @@ def _until(deadline: float) -> Iterator[None]:
     while (left := deadline - time.monotonic()) > 0:
         time.sleep(min(left, PAUSE_SECONDS))
         yield
-
-
-def seconds_option(
-    name: str, default: int, envvar: str, help: str
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """An option of so many seconds."""
-    return click.option(
-        name,
-        type=click.FloatRange(min=0),
-        default=default,
-        show_default=True,
-        envvar=envvar,
-        show_envvar=True,
-        metavar="SECONDS",
-        help=help,
-    )
 
 
 @click.command()

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from clients.commits import CommitLog
 from contracts import paths
 from contracts.errors import PlatformError
-from serving.days import closed, end_of, ended, first_kept, mark
+from serving.days import end_of, ended, first_kept, is_closed, marks
 
 LOOK_SECONDS: Final = 60.0
 DAYS: Final = 45
@@ -57,15 +57,16 @@ class Lake(Collector):
     def _read(self) -> None:
         now = datetime.now(UTC)
         kept = first_kept(self._hdfs) or date.min
-        landed = sorted(CommitLog(self._hdfs, paths.INGEST).newest().days, reverse=True)
+        newest = CommitLog(self._hdfs, paths.INGEST).newest().days
+        landed = sorted(newest, reverse=True)
         over = [day for day in map(date.fromisoformat, landed) if kept <= day and end_of(day) < now][:DAYS]
-        done = closed(self._hdfs, over)
-        marks = {day: mark(self._hdfs, day) for day in over if day not in done}
+        found_of = marks(self._hdfs, over)
+        opened = {day: found for day, found in found_of.items() if not (found and is_closed(day, found, newest))}
         self._open = {
             day: max(end_of(day), found.closed_at) if found and found.closed_at else end_of(day)
-            for day, found in marks.items()
+            for day, found in opened.items()
         }
-        self._differing = [day for day, found in marks.items() if found and found.differs]
+        self._differing = [day for day, found in opened.items() if found and found.differs]
         for run in (paths.DAILY_RUN, paths.COMPACTION_RUN):
             if at := ended(self._hdfs, run):
                 self._ended[run] = at

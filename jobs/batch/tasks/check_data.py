@@ -15,7 +15,7 @@ from contracts.errors import NotFound
 from contracts.hive import RAW
 from contracts.settings import Settings
 from jobs.batch import days
-from jobs.batch.options import day_option, patience_option, run_option
+from jobs.batch.options import day_option, patience_option, run_option, seconds_option
 
 log = structlog.get_logger()
 
@@ -43,15 +43,11 @@ def landed_files(client: InsecureClient, stream: str, day: date) -> int:
 @click.command()
 @day_option
 @run_option
-@click.option(
+@seconds_option(
     "--grace",
-    type=click.FloatRange(min=0),
-    default=1800,
-    show_default=True,
-    envvar="ECOMMERCE_DAY_GRACE",
-    show_envvar=True,
-    metavar="SECONDS",
-    help="For late events after the day's end; all that Kafka took until then must be landed.",
+    1800,
+    "ECOMMERCE_DAY_GRACE",
+    "For late events after the day's end; all that Kafka took until then must be landed.",
 )
 @patience_option
 @with_settings(*HDFS_SETTINGS)
