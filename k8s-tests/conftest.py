@@ -7,6 +7,7 @@ A test is skipped, with the reason, where there can be no cluster, and where a p
 Go for Helm and the node, a browser, a Java new enough for Strimzi's kinds.
 """
 
+import logging
 import os
 import shutil
 import subprocess
@@ -63,8 +64,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     stash = item.config.stash
     if "cluster" in getattr(item, "fixturenames", ()) and RESERVATION not in stash:
         stash[RESERVATION] = ExitStack()
-        terminal = item.config.pluginmanager.getplugin("terminalreporter")
-        stash[RESERVATION].enter_context(reserved(f"the tests of {HERE.parent}", terminal.write_line))
+        terminal = item.config.pluginmanager.getplugin("terminalreporter")  # none in a process of pytest-xdist
+        report = terminal.write_line if terminal else logging.getLogger(__name__).warning
+        stash[RESERVATION].enter_context(reserved(f"the tests of {HERE.parent}", report))
     return (yield)
 
 
@@ -81,10 +83,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Building images and a node for the first time takes longer than a test may otherwise."""
+    """One process runs all that concerns the cluster; its first test may take long, to build images and a node."""
     for item in items:
-        if HERE in item.path.parents and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(4500))
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("cluster"))
+            if not item.get_closest_marker("timeout"):
+                item.add_marker(pytest.mark.timeout(4500))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -34,7 +35,9 @@ AGO = 30
 """Hours since the rows of these tests; no other test has rows of then."""
 
 
+@cache
 def moment() -> datetime:
+    """The same in all of these tests, whichever hour they end in."""
     return datetime.now(UTC).replace(minute=10, second=0, microsecond=0) - timedelta(hours=AGO)
 
 
