@@ -5,6 +5,7 @@
 
 import re
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
@@ -68,6 +69,16 @@ class Counts(msgspec.Struct):
         return Counts(*(getattr(self, name) + getattr(other, name) for name in self.__struct_fields__))
 
 
+class Tally(msgspec.Struct, frozen=True):
+    """Landed rows, and the sum of their amounts (EUR, or units of stock)."""
+
+    rows: int = 0
+    amount: Decimal = Decimal(0)
+
+    def plus(self, other: "Tally") -> "Tally":
+        return Tally(self.rows + other.rows, self.amount + other.amount)
+
+
 class Adoption(msgspec.Struct, frozen=True):
     """Where the offsets of a partition (``topic/number``) began again (``jobs.adopt``), and as of which commit.
 
@@ -88,6 +99,8 @@ class Commit(msgspec.Struct):
     there ever were. ``taken_back``: files of commits that could not be published whole, whose records were landed again
     under other names; they must not appear again. ``days``: of each day (YYYY-MM-DD, UTC), by event time, the sequence
     of the newest commit with rows of it; of days that had rows since version 0.1.0.
+    ``tallies``: of the newest of these days, what is landed in all, by :func:`tally_key`; of none that had rows before
+    there were tallies.
     """
 
     sequence: int = 0
@@ -100,11 +113,17 @@ class Commit(msgspec.Struct):
     taken_back: list[str] = []
     adoptions: list[Adoption] = []
     days: dict[str, int] = {}
+    tallies: dict[str, dict[str, Tally]] = {}
 
     def next(self, **changes: Any) -> "Commit":
         """The commit that follows, with what is landed so far and no files of its own, but for ``changes``."""
         fresh = {"sequence": self.sequence + 1, "files": [], "staging": ""}
         return msgspec.structs.replace(self, **fresh | changes)
+
+
+def tally_key(stream: str, kind: str | None) -> str:
+    """``clicks/home``, or ``purchases`` where a stream's rows are of one kind."""
+    return f"{stream}/{kind}" if kind else stream
 
 
 def compacted_into(hdfs: InsecureClient, landed: str) -> list[str]:

@@ -164,17 +164,22 @@ def product_problem(product_id: str, category: str | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A stream of events: its name (HDFS folder and Hive table), Kafka topic, type and the field that keys it."""
+    """A stream of events: its name (HDFS folder and Hive table), Kafka topic, type and the field that keys it.
+
+    ``kind`` and ``amount``: the fields by which its rows are counted and added up where layers are compared.
+    """
 
     name: str
     topic: str
     event: type[Click] | type[Purchase] | type[StockChange]
     key: str
+    kind: str | None = None
+    amount: str | None = None
 
 
-CLICKS: Final = Stream("clicks", "ecommerce-clicks", Click, "user_id")
-PURCHASES: Final = Stream("purchases", "ecommerce-purchases", Purchase, "user_id")
-INVENTORY: Final = Stream("inventory", "ecommerce-inventory", StockChange, "product_id")
+CLICKS: Final = Stream("clicks", "ecommerce-clicks", Click, "user_id", kind="page")
+PURCHASES: Final = Stream("purchases", "ecommerce-purchases", Purchase, "user_id", amount="total")
+INVENTORY: Final = Stream("inventory", "ecommerce-inventory", StockChange, "product_id", kind="reason", amount="change")
 STREAMS: Final = (CLICKS, PURCHASES, INVENTORY)
 BY_NAME: Final = {stream.name: stream for stream in STREAMS}
 BY_TOPIC: Final = {stream.topic: stream for stream in STREAMS}

@@ -10,22 +10,12 @@ from typing import Any
 import pytest
 
 from contracts.dag import COMPACTION_DAG_ID
-from deploy import pods
-from images.builder import image_name
 from support.airflow import Airflow
-from support.platform import REGISTRY, Platform
-from support.shop import Shop, closed
+from support.platform import Platform, play
+from support.shop import Shop
 
 pytestmark = pytest.mark.faults
 BEFORE, YESTERDAY = (f"{datetime.now(UTC).date() - timedelta(days=number)}" for number in (2, 1))
-
-
-def play(platform: Platform, shop: Shop, day: str, events: int, seed: int) -> Decimal:
-    """A day of the shop into Kafka, now; its revenue (EUR)."""
-    command = ("python", "-m", "generator", "--day", day, "--events", f"{events}", "--seed", f"{seed}")
-    printed = pods.run(platform.release, image_name("generator", REGISTRY or "docker.io"), command)
-    shop.ledgers.append(closed(printed.splitlines()))
-    return Decimal(shop.ledgers[-1]["revenue"])
 
 
 def test_days_close_open_and_are_compacted(platform: Platform, shop: Shop) -> None:

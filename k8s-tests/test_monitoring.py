@@ -1,13 +1,24 @@
-"""A real Prometheus sees the platform: every target of the PodMonitors is up, and an alert fires."""
+"""A real Prometheus sees the platform: every target of the PodMonitors is up, and alerts fire."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from clients.retry import until
-from support.platform import Platform
+from support.platform import Platform, play
 from support.prometheus import Prometheus, prometheus
 from support.shop import Shop
+
+DAY = f"{datetime.now(UTC).date() - timedelta(days=5)}"
+AT_ONCE = {
+    "SqlStale": "sqlStaleMinutes",
+    "DailyRunMissing": "dailyRunHours",
+    "DayOpen": "dayOpenHours",
+    "CompactionBehind": "compactionHours",
+    "HDFSObjectsGrowing": "hdfsObjectsPerDay",
+}
+"""Alerts of the lake, which fire after hours, and their limits."""
 
 
 @pytest.fixture(scope="module")
@@ -17,6 +28,14 @@ def seeing(platform: Platform, shop: Shop, tmp_path_factory: pytest.TempPathFact
     with prometheus(platform.release, tmp_path_factory.mktemp("prometheus"), deadLetters=0) as server:
         yield server
     shop.scale(0)
+
+
+@pytest.fixture(scope="module")
+def impatient(platform: Platform, seeing: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """A Prometheus to which whatever takes time takes too long."""
+    limits = dict.fromkeys(AT_ONCE.values(), 0)
+    with prometheus(platform.release, tmp_path_factory.mktemp("impatient"), **limits) as server:
+        yield server
 
 
 def test_every_target_is_up(seeing: Prometheus) -> None:
@@ -49,3 +68,16 @@ def test_an_alert_fires(seeing: Prometheus) -> None:
     assert not {"MissingBlocks", "KafkaAbsent", "HDFSAbsent"} & until(
         seeing.firing, lambda found: "DeadLetters" in found
     )
+
+
+def test_a_reconciliation_that_fails_is_told(platform: Platform, shop: Shop, seeing: Prometheus) -> None:
+    assert "ReconciliationFailed" not in seeing.firing()
+    play(platform, shop, DAY, 300, 5)
+    platform.catch_up(300)
+    assert platform.inside("differing_day", DAY) == {"check_data": 0, "revenue": 0, "reconcile": 1}
+    until(seeing.firing, lambda found: "ReconciliationFailed" in found, seconds=180)
+
+
+def test_the_alerts_of_the_lake_fire_at_their_limits_only(seeing: Prometheus, impatient: Prometheus) -> None:
+    until(impatient.firing, lambda found: set(AT_ONCE) <= found, seconds=180)
+    assert not {"SqlStale", "CompactionBehind", "HDFSObjectsGrowing"} & seeing.firing()

@@ -9,14 +9,14 @@ import structlog
 from pyspark.sql import DataFrame
 
 from clients import hdfs as files
-from clients.commits import Commit, Counts
+from clients.commits import Commit, Counts, Tally
 from clients.hdfs import HDFS_SETTINGS
 from clients.kafka import KAFKA_SETTINGS
 from clients.metastore import METASTORE_SETTINGS
 from contracts import paths
 from contracts.command import run, with_settings
 from contracts.errors import BrokenPromise
-from contracts.events import STREAMS
+from contracts.events import MAX_EVENT_AGE, STREAMS
 from contracts.paths import INGEST
 from contracts.settings import Settings
 from jobs.streaming.commits import Writer
@@ -30,6 +30,8 @@ from jobs.streaming.settings import StreamingSettings, streaming_options
 
 log = structlog.get_logger()
 TOPICS = [stream.topic for stream in STREAMS]
+TALLIED_DAYS = MAX_EVENT_AGE.days + 15
+"""A commit has the tallies of so many days: older ones get no rows any more."""
 
 
 class Ingest:
@@ -130,8 +132,20 @@ def next_commit(last: Commit, summaries: list[Summary], staging: str) -> Commit:
         totals[topic] = totals.get(topic, Counts()).plus(summary.counts)
     landed = [file for summary in summaries for file in summary.files]
     commit = last.next(files=landed, partitions=partitions, totals=totals, staging=staging)
+    commit.tallies = added(last, summaries)
     commit.days = last.days | {paths.partition_of(file.final)[1]: commit.sequence for file in landed}
     return commit
+
+
+def added(last: Commit, summaries: list[Summary]) -> dict[str, dict[str, Tally]]:
+    """The tallies of ``last`` and of the tasks. A day of which rows had landed untallied gets none."""
+    tallies = {day: dict(parts) for day, parts in last.tallies.items()}
+    for summary in summaries:
+        for day, parts in summary.tallies.items():
+            if day in last.tallies or day not in last.days:
+                of_day = tallies.setdefault(day, {})
+                of_day |= {key: of_day.get(key, Tally()).plus(part) for key, part in parts.items()}
+    return dict(sorted(tallies.items())[-TALLIED_DAYS:])
 
 
 def require_same_topics(last: Commit, topic_ids: dict[str, str]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from operator import attrgetter
 from typing import Any
 from uuid import uuid4
@@ -17,10 +18,10 @@ import pyarrow.parquet as pq
 
 from clients import hdfs as files
 from clients import kafka
-from clients.commits import Counts, LandedFile, PartitionState
+from clients.commits import Counts, LandedFile, PartitionState, Tally, tally_key
 from contracts import paths
-from contracts.events import BY_TOPIC, epoch_ms, from_epoch_ms
-from contracts.hive import RAW, arrow_schema
+from contracts.events import BY_TOPIC, Stream, epoch_ms, from_epoch_ms
+from contracts.hive import RAW, TALLY_SCALE, arrow_schema
 from contracts.paths import LandedBatch
 from contracts.settings import Settings
 from contracts.topics import DEAD_LETTERS, MAX_DEAD_LETTER_BYTES, MAX_MESSAGE_BYTES
@@ -29,18 +30,20 @@ from jobs.streaming.partitions import by_partition
 from jobs.streaming.records import Event, Reader, Rejected
 
 HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 MAX_KEY_BYTES = 4096
 """Of a record's key kept with its dead letter."""
 SUMMARY = pa.schema([("summary", pa.binary())])
 
 
 class Summary(msgspec.Struct):
-    """What a task did with its partition: the state after it, the files it staged, its counts."""
+    """What a task did with its partition: the state after it, the files it staged, its counts, tallies of each day."""
 
     partition: str
     state: PartitionState
     files: list[LandedFile]
     counts: Counts
+    tallies: dict[str, dict[str, Tally]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,18 +148,19 @@ class _Partition:
         newest_ms = None if self._reader.newest is None else epoch_ms(self._reader.newest)
         if self._start is None:
             return Summary(self._name, self._state, [], self._counts)
-        written, window = [], self._window
+        written, window, tallies = [], self._window, {}
         if self._tables:
             table = pa.concat_tables(self._tables)
             self._counts.landed = table.num_rows
             self._counts.unknown_fields = table.num_rows - table["unknown_fields"].null_count
             written = self._write(table)
+            tallies = tallied(BY_TOPIC[self._topic], table)
             times = table["event_time"].cast(pa.timestamp("ms")).cast(pa.int64())
             new = pa.table([table["event_id"], table["kafka_offset"], times], schema=windows.SCHEMA)
             window = windows.prune(pa.concat_tables([window, new]), newest_ms, self._landing.delay)
         windows.store(self._landing.run, self._name, self._end, window)
         state = PartitionState(self._end, newest_ms, *self._window_start(window, written))
-        return Summary(self._name, state, written, self._counts)
+        return Summary(self._name, state, written, self._counts, tallies)
 
     def _window_start(self, window: pa.Table, written: list[LandedFile]) -> tuple[int, list[str]]:
         """The window's first offset and the files from there on, by the offsets that the file names tell."""
@@ -179,6 +183,24 @@ class _Partition:
         staged = f"{self._landing.staging}/{self._name.replace('/', '-')}-{hour}-{uuid4().hex}.parquet"
         files.write(self._hdfs, staged, parquet(rows))
         return LandedFile(staged, f"{folder}/{name}", rows.num_rows)
+
+
+def tallied(stream: Stream, table: pa.Table) -> dict[str, dict[str, Tally]]:
+    """Rows and amounts of a stream's table by day (YYYY-MM-DD) and :func:`clients.commits.tally_key`."""
+    nothing = pa.nulls(table.num_rows, pa.string())
+    columns = {
+        "day": pc.divide(table["event_time"].cast(pa.timestamp("ms")).cast(pa.int64()), DAY_MS),
+        "kind": table[stream.kind] if stream.kind else nothing,
+        # As decimals: a sum of the largest changes of stock is beyond 64 bits.
+        "amount": (table[stream.amount] if stream.amount else nothing).cast(pa.decimal128(28, TALLY_SCALE)),
+    }
+    grouped = pa.table(columns).group_by(["day", "kind"]).aggregate([("day", "count"), ("amount", "sum")])
+    found: dict[str, dict[str, Tally]] = {}
+    for row in grouped.to_pylist():
+        day = f"{from_epoch_ms(row['day'] * DAY_MS):%Y-%m-%d}"
+        part = Tally(row["day_count"], row["amount_sum"] or Decimal(0))
+        found.setdefault(day, {})[tally_key(stream.name, row["kind"])] = part
+    return found
 
 
 def parquet(table: pa.Table, metadata: dict[str, str] | None = None) -> bytes:

@@ -18,7 +18,7 @@ from deploy.install import VALUES, install, remove_namespace
 from deploy.workloads import Release
 from images.builder import image_name
 from support import inside
-from support.shop import Shop, landed, produced
+from support.shop import Shop, closed, landed, produced
 
 NAME = "lambda"
 NAMESPACE = "ecommerce-test"
@@ -90,6 +90,14 @@ def exact(platform: Platform, shop: Shop) -> None:
     assert landed(found) == produced(ledger)
     assert Decimal(found["revenue"]["batch"]) == Decimal(ledger["revenue"])
     assert speed_revenue(found) == Decimal(ledger["revenue"])
+
+
+def play(platform: Platform, shop: Shop, day: str, events: int, seed: int) -> Decimal:
+    """A day of the shop into Kafka, now; its revenue (EUR)."""
+    command = ("python", "-m", "generator", "--day", day, "--events", f"{events}", "--seed", f"{seed}")
+    printed = pods.run(platform.release, image_name("generator", REGISTRY or "docker.io"), command)
+    shop.ledgers.append(closed(printed.splitlines()))
+    return Decimal(shop.ledgers[-1]["revenue"])
 
 
 def installed(

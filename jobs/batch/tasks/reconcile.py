@@ -1,7 +1,8 @@
-"""Whether batch and speed layer agree on the day's revenue, minute by minute, to the cent.
+"""Whether batch and speed layer agree on the day's revenue, minute by minute, to the cent, and SQL has what was landed.
 
 The speed layer leaves out what came later than the watermark and records it apart, so the two agree when
-``batch = speed + late`` in every minute. The comparison is kept in the mart ``reconciliation``.
+``batch = speed + late`` in every minute. The comparison is kept in the mart ``reconciliation``. Of every stream, SQL's
+rows and amounts are compared with those that ingest counted into its commits: clicks by page, stock changes by reason.
 """
 
 from dataclasses import dataclass
@@ -12,14 +13,17 @@ import click
 import structlog
 
 from clients import hdfs as files
+from clients.commits import CommitLog, Tally, tally_key
 from clients.hbase import HBASE_SETTINGS
 from clients.hdfs import HDFS_SETTINGS
 from clients.sql import SQL_SETTINGS, Sql, connect
+from contracts import paths
 from contracts.command import run as run_command
 from contracts.command import with_settings
 from contracts.errors import BrokenPromise, NotFound
+from contracts.events import STREAMS, Stream
 from contracts.hbase import NOTHING, Revenue
-from contracts.hive import MARTS, MONEY_SUM, RAW
+from contracts.hive import MARTS, MONEY_SUM, RAW, TALLY_SCALE
 from contracts.settings import Settings
 from jobs.batch import days
 from jobs.batch.marts import Batch, count, put, require_rows
@@ -105,6 +109,50 @@ def verdict(day: date, minutes: list[Minute]) -> str | None:
     )
 
 
+def tallies(sql: Sql, day: date) -> dict[str, Tally]:
+    """Rows and amounts of a day as SQL has them, copies included, by :func:`clients.commits.tally_key`."""
+
+    def of_stream(stream: Stream) -> str:
+        kind = f"`{stream.kind}`" if stream.kind else "CAST(NULL AS STRING)"
+        amount = f"CAST({f'`{stream.amount}`' if stream.amount else '0'} AS DECIMAL(28,{TALLY_SCALE}))"
+        return (
+            f"SELECT '{stream.name}', {kind}, COUNT(*), SUM({amount}) FROM {RAW[stream.name].qualified} "  # noqa: S608
+            f"WHERE {of_day(day)} GROUP BY {f'`{stream.kind}`' if stream.kind else '`date`'}"
+        )
+
+    rows = sql.rows(" UNION ALL ".join(map(of_stream, STREAMS)))
+    return {tally_key(stream, kind): Tally(count, amount) for stream, kind, count, amount in rows}
+
+
+def unlike_landed(batch: Batch, day: date) -> str | None:
+    """One sentence on how SQL's rows of a day differ from those that ingest landed; None when they are the same.
+
+    None as well while more of the day is landing, and where ingest has no tallies of the day.
+    """
+    commits = CommitLog(batch.hdfs, paths.INGEST)
+    commit = commits.published()
+    landed = commit.tallies.get(str(day))
+    if landed is None:
+        log.info("rows not compared: ingest has no tallies of the day", date=str(day))
+        return None
+    found = tallies(batch.sql, day)
+    if commits.newest().days.get(str(day)) != commit.days.get(str(day)):
+        log.info("rows not compared: more are landing", date=str(day))
+        return None
+    differing = {key: (found.get(key), landed.get(key)) for key in sorted(found.keys() | landed.keys())}
+    parts = [
+        f"{key} {_said(here)} for {_said(there)} landed" for key, (here, there) in differing.items() if here != there
+    ]
+    if not parts:
+        log.info("compared rows", date=str(day), **{key: part.rows for key, part in found.items()})
+        return None
+    return f"SQL does not have the rows that ingest landed of {day}: {'; '.join(parts)}"
+
+
+def _said(part: Tally | None) -> str:
+    return f"{part.rows} rows ({part.amount})" if part else "no rows"
+
+
 def reconcile(batch: Batch, settings: Settings, day: date) -> None:
     """Compares, keeps the comparison, and closes the day for its run.
 
@@ -126,7 +174,7 @@ def reconcile(batch: Batch, settings: Settings, day: date) -> None:
         late=str(sum((minute.late for minute in minutes), NOTHING)),
         late_purchases=sum(revenue.purchases for revenue in late.values()),
     )
-    sentence = verdict(day, minutes)
+    sentence = "; ".join(filter(None, (verdict(day, minutes), unlike_landed(batch, day))))
     if sentence and not (batch.run and days.landed_more(batch.hdfs, day)):
         if batch.run:
             days.differ(batch.hdfs, day, batch.run)
@@ -140,7 +188,7 @@ def reconcile(batch: Batch, settings: Settings, day: date) -> None:
 @run_option
 @with_settings(*SQL_SETTINGS, "hdfs_uri", *HDFS_SETTINGS, *HBASE_SETTINGS)
 def main(day: date, run: str, settings: Settings) -> None:
-    """Fails unless batch and speed layer agree on the revenue of every minute of a day; closes it for its run."""
+    """Fail unless batch and speed agree on every minute's revenue and SQL has what landed; close the day."""
     hdfs = files.client(settings)
     failed: list[BrokenPromise] = []
     with connect(settings) as sql:

@@ -1,7 +1,7 @@
 """The batch tasks without servers: the text of their statements, arguments, CSV, the reconciliation's verdict."""
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,17 +10,20 @@ from unittest.mock import patch
 import click
 import pytest
 
+from clients.commits import Tally
 from clients.engine import Engine, Impala, Spark, engine
 from contracts.errors import Mistake, NotFound
 from contracts.events import STREAMS
 from contracts.hbase import Revenue
 from contracts.hive import MARTS, RAW
+from contracts.paths import INGEST
 from contracts.settings import Settings
 from jobs.batch import statements
 from jobs.batch.marts import Batch
 from jobs.batch.options import Day
 from jobs.batch.tasks import export_csv, reconcile
 from jobs.prepare import create_tables
+from jobs.streaming.commits import Writer
 from tests.support.fake_hdfs import FakeHdfs
 from tests.support.running import run
 
@@ -203,6 +206,45 @@ def test_the_comparison_is_written_in_one_statement() -> None:
         "('2026-11-21T10:05', CAST(3.30 AS DECIMAL(18,2)), CAST(1.10 AS DECIMAL(18,2)), CAST(2.20 AS DECIMAL(18,2)), "
         "CAST(0.00 AS DECIMAL(18,2)), '2026-11-21')"
     )
+
+
+def test_rows_that_sql_lacks_are_told() -> None:
+    hdfs = FakeHdfs()
+    writer = Writer(hdfs, INGEST)  # type: ignore[arg-type]
+    base = writer.start()
+    landed = {"clicks/home": Tally(3), "purchases": Tally(2, Decimal("3.30")), "inventory/sale": Tally(1, Decimal(-2))}
+    writer.append(base.next(days={str(DAY): base.sequence + 1}, tallies={str(DAY): landed}))
+    same = [("inventory", "sale", 1, Decimal("-2.00"))]
+    right = [("clicks", "home", 3, Decimal("0.00")), ("purchases", None, 2, Decimal("3.30")), *same]
+    wrong = [("clicks", "home", 4, Decimal("0.00")), ("purchases", None, 2, Decimal("3.31")), *same]
+
+    def told(rows: list[Any], day: date = DAY) -> str | None:
+        return reconcile.unlike_landed(Batch(Recorder(rows), hdfs, "hdfs://name:8020", ""), day)  # type: ignore[arg-type]
+
+    assert told(right) is None
+    assert told(wrong) == (
+        "SQL does not have the rows that ingest landed of 2026-11-21: clicks/home 4 rows (0.00) for 3 rows (0) landed; "
+        "purchases 2 rows (3.31) for 2 rows (3.30) landed"
+    )
+    assert told(same[:0]) is not None
+    assert told(wrong, DAY + timedelta(days=1)) is None, "a day without tallies"
+
+
+def test_rows_are_not_compared_while_more_land() -> None:
+    hdfs = FakeHdfs()
+    writer = Writer(hdfs, INGEST)  # type: ignore[arg-type]
+    base = writer.start()
+    landed = {"clicks/home": Tally(3)}
+    writer.append(base.next(days={str(DAY): base.sequence + 1}, tallies={str(DAY): landed}))
+
+    class Landing(Recorder):
+        def rows(self, statement: str) -> Any:
+            newest = writer.newest()
+            writer.append(newest.next(days={str(DAY): newest.sequence + 1}, tallies={str(DAY): {}}))
+            return [("clicks", "home", 4, Decimal(0))]
+
+    assert reconcile.unlike_landed(Batch(Landing(), hdfs, "", ""), DAY) is None  # type: ignore[arg-type]
+    assert reconcile.unlike_landed(Batch(Recorder([("clicks", "home", 4, Decimal(0))]), hdfs, "", ""), DAY)  # type: ignore[arg-type]
 
 
 def test_reconciling_a_day_that_is_not_filled_is_refused() -> None:

@@ -7,8 +7,9 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from contracts.errors import BrokenPromise, Fenced
 from contracts.events import CLICKS, MAX_EVENT_BYTES, PURCHASES, STREAMS
 from contracts.settings import Settings
 from jobs import audit
+from jobs.batch.marts import Batch
+from jobs.batch.tasks.reconcile import unlike_landed
 from jobs.streaming.commits import Writer
 from jobs.streaming.ingest import require_same_topics
 from local.stack import Stack
@@ -297,6 +300,30 @@ def test_a_commit_is_published_once_readers_find_its_files(stack: Settings) -> N
     commits.publish(commit)
     assert commits.published().sequence == sequence
     assert files.read(hdfs, commit.files[0].final) == b"rows"
+
+
+def test_sql_has_what_was_landed_and_a_file_that_is_gone_or_there_twice_is_told(stack: Settings, job: Job) -> None:
+    """Of every day that the tests before have landed, whatever they killed."""
+    moment = datetime.now(UTC) - timedelta(hours=50)
+    for stream, make in samples.BY_STREAM.items():
+        kafka.produce(stack, stream.topic, [("tallied", samples.encode(make(event_time=moment))) for _ in range(3)])
+    ok(job(*INGEST))
+    hdfs = files.client(stack)
+    days = list(map(date.fromisoformat, CommitLog(hdfs, paths.INGEST).newest().tallies))
+    assert moment.date() in days
+    with sql.connect(stack) as session:
+        unlike = partial(unlike_landed, Batch(session, hdfs, stack.hdfs_uri, ""))
+        assert [sentence for day in days if (sentence := unlike(day))] == []
+        landed = audit.parquet_files(stack, paths.hour_folder("inventory", moment))[-1]
+        files.move(hdfs, landed, "/gone.parquet")
+        gone = unlike(moment.date())
+        files.move(hdfs, "/gone.parquet", landed)
+        files.write(hdfs, copy := landed.replace("part-", "part-1"), files.read(hdfs, landed))
+        twice = unlike(moment.date())
+        files.remove(hdfs, copy)
+        assert unlike(moment.date()) is None
+    assert gone and "inventory/sale" in gone  # noqa: PT018
+    assert twice and "inventory/sale" in twice  # noqa: PT018
 
 
 def test_a_topic_created_anew_is_told_from_the_one_that_was_landed(stack: Settings) -> None:

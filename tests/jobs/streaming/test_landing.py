@@ -4,6 +4,8 @@ import io
 import tempfile
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,16 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from clients import hdfs as files
 from clients import kafka
-from clients.commits import Counts, PartitionState
-from contracts.events import CLICKS, MAX_EVENT_BYTES, PURCHASES, epoch_ms
+from clients.commits import Commit, Counts, PartitionState, Tally, tally_key
+from contracts.events import BY_TOPIC, CLICKS, INVENTORY, MAX_EVENT_BYTES, PURCHASES, epoch_ms
 from contracts.hive import RAW
 from contracts.settings import Settings
+from jobs.streaming import ingest
 from jobs.streaming.landing import Landing, Summary
 from tests.support import samples
 from tests.support.fake_hdfs import FakeHdfs
@@ -81,29 +86,29 @@ def of_partition(batch: pa.RecordBatch, topic: str, number: int) -> pa.RecordBat
     return pa.record_batch([*columns.values(), *batch.columns], names=[*columns, *batch.schema.names])
 
 
+def on_fakes(monkeypatch: pytest.MonkeyPatch, folder: Any, *arguments: Any) -> Job:
+    """A job whose HDFS, dead letters and local disk (``folder``) are the test's own."""
+    job = Job(*arguments)
+
+    class Sender:
+        def __init__(self, settings: Settings, topic: str, **options: Any) -> None:
+            pass
+
+        def send(self, *letter: Any) -> None:
+            job.letters.append(letter)
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(files, "client", lambda settings: job.hdfs)
+    monkeypatch.setattr(kafka, "Sender", Sender)
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return job
+
+
 @pytest.fixture
 def make_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Job]:
-    """Makes a job whose HDFS, dead letters and local disk are the test's own."""
-
-    def make(*arguments: Any) -> Job:
-        job = Job(*arguments)
-
-        class Sender:
-            def __init__(self, settings: Settings, topic: str, **options: Any) -> None:
-                pass
-
-            def send(self, *letter: Any) -> None:
-                job.letters.append(letter)
-
-            def close(self) -> None:
-                pass
-
-        monkeypatch.setattr(files, "client", lambda settings: job.hdfs)
-        monkeypatch.setattr(kafka, "Sender", Sender)
-        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-        return job
-
-    return make
+    return partial(on_fakes, monkeypatch, tmp_path)
 
 
 @pytest.fixture
@@ -135,6 +140,67 @@ def test_a_file_is_sorted_by_time_and_says_which_times_it_holds(job: Job) -> Non
     [column] = [c for c in map(metadata.column, range(metadata.num_columns)) if c.path_in_schema == "event_time"]
     assert (column.statistics.min, column.statistics.max) == (times[1], times[2])
     assert (column.physical_type, column.compression) == ("INT64", "ZSTD")
+
+
+LARGEST = 2**53
+
+
+@given(st.data())
+def test_tallies_are_what_is_in_the_files(data: st.DataObject) -> None:
+    """Of any records, days and copies."""
+    topic = data.draw(st.sampled_from([CLICKS.topic, PURCHASES.topic, INVENTORY.topic]))
+    price = st.just("9999999999.99")
+    fields: dict[str, dict[str, st.SearchStrategy[Any]]] = {
+        CLICKS.topic: {"page": st.sampled_from(["home", "cart", "search"])},
+        PURCHASES.topic: {"unit_price": price, "total": price, "quantity": st.just(1)},
+        INVENTORY.topic: {
+            "change": st.sampled_from([-LARGEST, 3, LARGEST]),
+            "stock_level": st.just(LARGEST),
+            "reason": st.sampled_from(["sale", "restock"]),
+        },
+    }
+    times = st.sampled_from([NOON, NOON - timedelta(hours=12), NOON - timedelta(hours=12, milliseconds=1)])
+    drawn = data.draw(st.lists(st.fixed_dictionaries({"event_time": times, **fields[topic]}), min_size=2, max_size=40))
+    make = samples.BY_STREAM[BY_TOPIC[topic]]
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        job = on_fakes(patch, folder, topic)
+        values = [samples.encode(make(**one)) for one in drawn]
+        half = len(values) // 2
+        summaries = [job.batch(0, values[:half], values[:1]), job.batch(half + 1, values[half:])]
+        rows = [row for path in job.hdfs.files for row in job.rows(path)]
+    stream = BY_TOPIC[topic]
+    found: dict[str, dict[str, Tally]] = {}
+    for row in rows:
+        of_day = found.setdefault(f"{row['event_time']:%Y-%m-%d}", {})
+        key = tally_key(stream.name, row[stream.kind] if stream.kind else None)
+        amount = Decimal(row[stream.amount]) if stream.amount else Decimal(0)
+        of_day[key] = of_day.get(key, Tally()).plus(Tally(1, amount))
+    assert len(rows) == len(drawn)
+    assert ingest.added(Commit(), summaries) == found
+
+
+def test_a_tally_of_the_largest_changes_is_beyond_64_bits(make_job: Callable[..., Job]) -> None:
+    change = {"change": LARGEST, "stock_level": LARGEST, "event_time": NOON}
+    summary = make_job(INVENTORY.topic).batch(0, [samples.encode(samples.stock_change(**change)) for _ in range(1100)])
+    assert summary.tallies == {"2026-11-25": {"inventory/sale": Tally(1100, Decimal(1100 * LARGEST))}}
+
+
+def test_days_that_had_rows_before_they_were_tallied_get_no_tally() -> None:
+    part = {"clicks/home": Tally(2, Decimal(0))}
+    summary = Summary(f"{CLICKS.topic}/0", PartitionState(), [], Counts(), {"2026-11-24": part, "2026-11-25": part})
+    last = Commit(days={"2026-11-24": 7})
+    first = ingest.next_commit(last, [summary], "")
+    assert first.tallies == {"2026-11-25": part}
+    first.days |= {"2026-11-25": 8}
+    assert ingest.next_commit(first, [summary], "").tallies == {"2026-11-25": {"clicks/home": Tally(4, Decimal(0))}}
+
+
+def test_a_commit_has_the_tallies_of_the_newest_days() -> None:
+    days = [f"{NOON.date() + timedelta(days=number)}" for number in range(ingest.TALLIED_DAYS + 3)]
+    summary = Summary(
+        f"{CLICKS.topic}/0", PartitionState(), [], Counts(), {day: {"clicks/home": Tally(1)} for day in days}
+    )
+    assert list(ingest.added(Commit(), [summary])) == days[3:]
 
 
 def test_what_is_staged_is_not_yet_where_readers_look(job: Job) -> None:
