@@ -54,8 +54,8 @@ class PartitionState(msgspec.Struct):
 class Counts(msgspec.Struct):
     """Records handled since the log began.
 
-    Landed rows (late ones among them, and those with fields that the version which landed them did not know), copies
-    dropped, dead letters, and those that Kafka no longer had.
+    Landed rows (late ones among them, those with fields that the version which landed them did not know, and those of
+    products that the shop's catalogue lacked), copies dropped, dead letters, and those that Kafka no longer had.
     """
 
     landed: int = 0
@@ -64,6 +64,7 @@ class Counts(msgspec.Struct):
     dead_letters: int = 0
     missed: int = 0
     unknown_fields: int = 0
+    unknown_products: int = 0
 
     def plus(self, other: "Counts") -> "Counts":
         return Counts(*(getattr(self, name) + getattr(other, name) for name in self.__struct_fields__))

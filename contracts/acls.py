@@ -20,7 +20,7 @@ class Client:
 _STREAMS: Final = tuple(stream.topic for stream in STREAMS)
 CLIENTS: Final = (
     Client("generator", writes=(*_STREAMS, CATALOG)),
-    Client("ingest", reads=_STREAMS, writes=(DEAD_LETTERS,)),
+    Client("ingest", reads=(*_STREAMS, CATALOG), writes=(DEAD_LETTERS,)),
     Client("speed", reads=_STREAMS, writes=(ALERTS,)),
     Client("audit", reads=tuple(topic.name for topic in TOPICS)),
     Client("replay", reads=(*_STREAMS, DEAD_LETTERS), writes=_STREAMS),

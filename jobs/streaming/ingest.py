@@ -24,6 +24,7 @@ from jobs.streaming.evidence import Evidence
 from jobs.streaming.lake import Lake
 from jobs.streaming.landing import Landing, Summary
 from jobs.streaming.offsets import gaps, held
+from jobs.streaming.products import Published
 from jobs.streaming.query import Job, run_query
 from jobs.streaming.registering import Registrar
 from jobs.streaming.settings import StreamingSettings, streaming_options
@@ -48,6 +49,7 @@ class Ingest:
         self._last.topic_ids = topic_ids
         self._evidence = Evidence(settings, TOPICS, lambda: self.done, self._log.tell_landed_until)
         self._registrar = Registrar(settings)
+        self._products = Published(settings)
         self.lake = Lake(hdfs, lambda: self._evidence.told, lambda: self._registrar.waiting_since)
         self._registrar.note(name for state in self._last.partitions.values() for name in state.window_files)
         self.missed = self._note_gaps()
@@ -87,11 +89,21 @@ class Ingest:
         """Stages, commits and publishes a batch; returns its counts. What is landed is left out by its offset."""
         sequence = self._last.sequence + 1
         staging = self._log.staging_folder(sequence)
-        landing = Landing(self._settings, self._streaming.delay, self._run_id, sequence, staging, self._last.partitions)
+        landing = Landing(
+            self._settings,
+            self._streaming.delay,
+            self._run_id,
+            sequence,
+            staging,
+            self._last.partitions,
+            self._products.ids,
+        )
         began = time.monotonic()
         rows = records.mapInArrow(landing, "summary BINARY").collect()
         staged = time.monotonic()
         summaries = [msgspec.json.decode(bytes(row.summary), type=Summary) for row in rows]
+        for summary in summaries:
+            summary.counts.unknown_products = self._products.lacking(summary.products)
         if any(summary.state.end > self._end(summary.partition) for summary in summaries):
             commit = next_commit(self._last, summaries, staging)
             self._log.append(commit)

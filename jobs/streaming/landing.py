@@ -37,18 +37,22 @@ SUMMARY = pa.schema([("summary", pa.binary())])
 
 
 class Summary(msgspec.Struct):
-    """What a task did with its partition: the state after it, the files it staged, its counts, tallies of each day."""
+    """What a task did with its partition: the state after it, the files it staged, its counts, tallies of each day.
+
+    ``products``: its rows of products that :class:`Landing` does not know, by their ids.
+    """
 
     partition: str
     state: PartitionState
     files: list[LandedFile]
     counts: Counts
     tallies: dict[str, dict[str, Tally]] = {}
+    products: dict[str, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Landing:
-    """All that a task needs to know; sent to the executors with the task."""
+    """All that a task needs to know, the catalogue's products among it; sent to the executors with the task."""
 
     settings: Settings
     delay: timedelta
@@ -56,6 +60,7 @@ class Landing:
     sequence: int
     staging: str
     states: dict[str, PartitionState]
+    products: frozenset[str] = frozenset()
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """For ``DataFrame.mapInArrow``: records in, one :class:`Summary` (JSON) a Kafka partition out."""
@@ -148,19 +153,23 @@ class _Partition:
         newest_ms = None if self._reader.newest is None else epoch_ms(self._reader.newest)
         if self._start is None:
             return Summary(self._name, self._state, [], self._counts)
-        written, window, tallies = [], self._window, {}
+        written, window, tallies, products = [], self._window, {}, {}
         if self._tables:
             table = pa.concat_tables(self._tables)
             self._counts.landed = table.num_rows
             self._counts.unknown_fields = table.num_rows - table["unknown_fields"].null_count
             written = self._write(table)
             tallies = tallied(BY_TOPIC[self._topic], table)
+            of_products = table["product_id"].drop_null().value_counts().to_pylist()
+            products = {
+                one["values"]: one["counts"] for one in of_products if one["values"] not in self._landing.products
+            }
             times = table["event_time"].cast(pa.timestamp("ms")).cast(pa.int64())
             new = pa.table([table["event_id"], table["kafka_offset"], times], schema=windows.SCHEMA)
             window = windows.prune(pa.concat_tables([window, new]), newest_ms, self._landing.delay)
         windows.store(self._landing.run, self._name, self._end, window)
         state = PartitionState(self._end, newest_ms, *self._window_start(window, written))
-        return Summary(self._name, state, written, self._counts, tallies)
+        return Summary(self._name, state, written, self._counts, tallies, products)
 
     def _window_start(self, window: pa.Table, written: list[LandedFile]) -> tuple[int, list[str]]:
         """The window's first offset and the files from there on, by the offsets that the file names tell."""

@@ -87,7 +87,7 @@ def test_a_client_may_do_its_part_of_the_pipeline_alone() -> None:
     streams, everything = {stream.topic for stream in STREAMS}, {topic.name for topic in TOPICS}
     assert may == {
         "generator": (set(), streams | {CATALOG}),
-        "ingest": (streams, {DEAD_LETTERS}),
+        "ingest": (streams | {CATALOG}, {DEAD_LETTERS}),
         "speed": (streams, {ALERTS}),
         "audit": (everything, set()),
         "replay": (streams | {DEAD_LETTERS}, streams),

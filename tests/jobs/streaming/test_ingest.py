@@ -20,11 +20,13 @@ from kafka import TopicPartition
 from clients import hdfs as files
 from clients import kafka as kafka_client
 from clients import sql
-from clients.commits import Commit, CommitLog, Gap, LandedFile
+from clients.commits import Commit, CommitLog, Counts, Gap, LandedFile
 from clients.retry import until
 from contracts import hive, paths, topics
+from contracts.catalog import category_of
 from contracts.errors import BrokenPromise, Fenced
 from contracts.events import CLICKS, MAX_EVENT_BYTES, PURCHASES, STREAMS
+from contracts.products import CATALOG
 from contracts.settings import Settings
 from jobs import audit
 from jobs.batch.marts import Batch
@@ -300,6 +302,18 @@ def test_a_commit_is_published_once_readers_find_its_files(stack: Settings) -> N
     commits.publish(commit)
     assert commits.published().sequence == sequence
     assert files.read(hdfs, commit.files[0].final) == b"rows"
+
+
+def test_products_that_the_catalogue_lacks_land_and_are_counted(stack: Settings, job: Job) -> None:
+    kafka.produce(stack, CATALOG, [(samples.PRODUCT, b"{}")])
+    ok(job(*INGEST))
+    before = audit.committed(stack).totals.get(PURCHASES.topic, Counts())
+    new = {"product_id": "P98767", "category": category_of("P98767")}
+    events = [samples.purchase(), samples.purchase(**new), samples.purchase(**new)]
+    kafka.produce(stack, PURCHASES.topic, [("u1", samples.encode(event)) for event in events])
+    ok(job(*INGEST))
+    after = audit.committed(stack).totals[PURCHASES.topic]
+    assert (after.landed - before.landed, after.unknown_products - before.unknown_products) == (3, 2)
 
 
 def test_sql_has_what_was_landed_and_a_file_that_is_gone_or_there_twice_is_told(stack: Settings, job: Job) -> None:
