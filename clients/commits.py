@@ -130,8 +130,8 @@ def tally_key(stream: str, kind: str | None) -> str:
 def compacted_into(hdfs: InsecureClient, landed: str) -> list[str]:
     """The compacted files that may hold the rows of a landed file: those of its hour, of its commit among others."""
     folder = landed.rpartition("/")[0]
-    batch = paths.landed_batch(landed)
-    number = (batch.commit if batch else None) or 0
+    made_by = paths.commits_of(landed)
+    number = made_by.last if made_by else 0
     found = {name: paths.compacted(name) for name in files.names(hdfs, folder)}
     return [
         f"{folder}/{name}" for name, made_of in found.items() if made_of and made_of.first <= number <= made_of.last

@@ -94,6 +94,14 @@ def compacted(path: str) -> Compacted | None:
     return Compacted(int(match[1]), int(match[2])) if match else None
 
 
+def commits_of(path: str) -> Compacted | None:
+    """The first and the last commit that landed rows of a file, 0 for version 0.1.0; None where it is not ingest's."""
+    if made_of := compacted(path):
+        return made_of
+    landed = landed_batch(path)
+    return Compacted(landed.commit or 0, landed.commit or 0) if landed else None
+
+
 def mart_folder(mart: str) -> str:
     return f"{MARTS}/{mart}"
 

@@ -65,7 +65,7 @@ def hours(hdfs: InsecureClient, date: str) -> Iterator[Hour]:
 def due(hdfs: InsecureClient, commit: Commit, hour: Hour) -> Due | None:
     """What is to be compacted of an hour, as of a commit that is published; later files may yet be taken back."""
     sizes = {name: size for name, size in files.sizes(hdfs, hour.folder).items() if not files.hidden(name)}
-    made_by = {name: number for name in sizes if (number := _last_commit(name)) is not None}
+    made_by = {name: commits.last for name in sizes if (commits := paths.commits_of(name))}
     settled = sorted(name for name, number in made_by.items() if number <= commit.sequence)
     whole = [name for name in settled if paths.compacted(name)]
     if len(settled) - len(whole) <= (LATE_FILES if whole else 0) or len(settled) < 2:
@@ -82,20 +82,8 @@ def over(hour: Hour, older_than: timedelta) -> bool:
 
 def commits_of(names: Iterable[str]) -> paths.Compacted:
     """The first and the last commit that landed rows of these files; 0 for version 0.1.0."""
-    firsts, lasts = set(), set()
-    for name in names:
-        made_of, landed = paths.compacted(name), paths.landed_batch(name)
-        firsts.add(made_of.first if made_of else (landed.commit or 0) if landed else 0)
-        lasts.add(_last_commit(name) or 0)
-    return paths.Compacted(min(firsts), max(lasts))
-
-
-def _last_commit(name: str) -> int | None:
-    """The last commit that landed rows of a file, 0 for version 0.1.0; None for a file that is not ingest's."""
-    if made_of := paths.compacted(name):
-        return made_of.last
-    landed = paths.landed_batch(name)
-    return (landed.commit or 0) if landed else None
+    found = [commits for name in names if (commits := paths.commits_of(name))]
+    return paths.Compacted(min(one.first for one in found), max(one.last for one in found))
 
 
 def _beginnings(commit: Commit, hour: Hour, made_by: int) -> int:

@@ -188,9 +188,9 @@ class Run:
         hour = one.plan.hour
         self.follow(one)
         for name in visible(self._hdfs, hour.folder) - {*one.plan.replaced}:
-            landed = paths.landed_batch(name)
+            commits = paths.commits_of(name)
             # Files of a later commit may yet be taken back: they are moved, not copied.
-            if landed is None or (landed.commit or 0) <= published:
+            if commits is None or commits.last <= published:
                 _copy(self._hdfs, f"{hour.folder}/{name}", f"{one.new}/{name}")
         self.require_unfenced()
         files.move_folder(self._hdfs, hour.folder, one.old)

@@ -230,5 +230,5 @@ class Writer(CommitLog):
 
 def _number(path: str) -> int:
     """The sequence number of the commit that a landed file is of; 0 for version 0.1.0."""
-    landed = paths.landed_batch(path)
-    return (landed.commit if landed else None) or 0
+    made_by = paths.commits_of(path)
+    return made_by.last if made_by else 0
