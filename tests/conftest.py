@@ -24,6 +24,7 @@ HERE = Path(__file__).parent
 PROCESS = os.environ.get("PYTEST_XDIST_WORKER", "")
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Says which tests stay in one process, one after the other."""
     for item in items:
