@@ -40,7 +40,7 @@ lint: env ## Style, types, and who imports whom
 	@$(VENV)/bin/lint-imports --no-logo
 
 test: lint ## Style, types, all tests and what they cover; ARGS go to pytest, of some tests nothing is measured
-	@$(PYTHON) -m pytest $(or $(ARGS),--cov -n 2 --dist loadgroup --no-loadscope-reorder)
+	@$(PYTHON) -m pytest $(or $(ARGS),--cov -n 2 --no-loadscope-reorder)
 
 test-k8s: env ## The tests on a cluster alone: KUBECONFIG's, kind, or a node of packages; KEEP=1 leaves it
 	@$(PYTHON) -m pytest k8s-tests $(ARGS)

@@ -82,14 +82,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(f"{name}: {value}")
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One process runs all that concerns the cluster; its first test may take long, to build images and a node."""
+    """Building images and a node for the first time takes longer than a test may otherwise."""
     for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("cluster"))
-            if not item.get_closest_marker("timeout"):
-                item.add_marker(pytest.mark.timeout(4500))
+        if HERE in item.path.parents and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(4500))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

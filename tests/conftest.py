@@ -1,15 +1,15 @@
 """The real servers behind the integration tests: a stack in each process that runs such tests, fresh, on free ports.
 
-`make test` shares the tests between two processes (pytest-xdist): the tests of streaming have a stack, all others that
-need one have another, in their own order; those without a stack go by file, those on a cluster last, in one process.
+`make test` shares the tests between two processes (pytest-xdist), each with a stack; those on a cluster come last.
 """
 
 import logging
 import os
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from contracts.settings import Settings
 from local.ports import Ports
@@ -20,22 +20,24 @@ from tests.support.running import Done, Job, job_environment, run
 logging.getLogger("py4j").setLevel(logging.ERROR)  # it says goodbye after pytest has closed its streams
 
 
-HERE = Path(__file__).parent
+LAKE = (
+    *(f"tests/{name}/" for name in ("clients", "dags", "jobs/batch", "jobs/compaction", "local", "serving")),
+    "tests/jobs/test_",
+)
 PROCESS = os.environ.get("PYTEST_XDIST_WORKER", "")
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Says which tests stay in one process, one after the other."""
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group(group(item)))
+class Parts(LoadScopeScheduling):
+    """What the processes take: two parts of about the same length, then the tests on a cluster."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        if not nodeid.startswith("tests/"):
+            return "cluster"
+        return "lake" if nodeid.startswith(LAKE) else "streaming"
 
 
-def group(item: pytest.Item) -> str:
-    if "local_stack" not in getattr(item, "fixturenames", ()):
-        return item.location[0]
-    return "streaming" if HERE / "jobs" / "streaming" in item.path.parents else "lake"
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Parts:
+    return Parts(config, log)
 
 
 @pytest.fixture(scope="package")
