@@ -100,8 +100,8 @@ class Commit(msgspec.Struct):
     there ever were. ``taken_back``: files of commits that could not be published whole, whose records were landed again
     under other names; they must not appear again. ``days``: of each day (YYYY-MM-DD, UTC), by event time, the sequence
     of the newest commit with rows of it; of days that had rows since version 0.1.0.
-    ``tallies``: of the newest of these days, what is landed in all, by :func:`tally_key`; of none that had rows before
-    there were tallies.
+    ``tallies``: of the newest of these days, what is landed in all, by :func:`tally_key`; of days after
+    ``untallied_until`` alone: others may have rows of before there were tallies.
     """
 
     sequence: int = 0
@@ -115,6 +115,7 @@ class Commit(msgspec.Struct):
     adoptions: list[Adoption] = []
     days: dict[str, int] = {}
     tallies: dict[str, dict[str, Tally]] = {}
+    untallied_until: str = ""
 
     def next(self, **changes: Any) -> "Commit":
         """The commit that follows, with what is landed so far and no files of its own, but for ``changes``."""

@@ -23,6 +23,8 @@ def environment(
         "--driver-memory": driver_memory,
         "--jars": ",".join(str(jar) for jar in install.spark_jars()),
     }
+    # A driver that is killed leaves what it kept there, libraries among it: the stack's end removes it.
+    flags = f"{spark_classes.flags(install.spark_archive(), long_running)} -Djava.io.tmpdir={site.tmp}"
     configuration = {
         "spark.driver.host": HOST,
         "spark.driver.bindAddress": HOST,
@@ -30,7 +32,7 @@ def environment(
         "spark.ui.port": str(ui_port or 0),
         "spark.port.maxRetries": "0",
         "spark.ui.showConsoleProgress": "false",
-        spark_classes.JAVA_OPTIONS: spark_classes.flags(install.spark_archive(), long_running),
+        spark_classes.JAVA_OPTIONS: flags,
     }
     arguments = [f"{name} {value}" for name, value in submit.items()]
     arguments += [f"--conf {shlex.quote(f'{name}={value}')}" for name, value in configuration.items()]

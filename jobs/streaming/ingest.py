@@ -16,7 +16,7 @@ from clients.metastore import METASTORE_SETTINGS
 from contracts import paths
 from contracts.command import run, with_settings
 from contracts.errors import BrokenPromise
-from contracts.events import MAX_EVENT_AGE, STREAMS
+from contracts.events import MAX_EVENT_AGE, STREAMS, from_epoch_ms
 from contracts.paths import INGEST
 from contracts.settings import Settings
 from jobs.streaming.commits import Writer
@@ -144,17 +144,25 @@ def next_commit(last: Commit, summaries: list[Summary], staging: str) -> Commit:
         totals[topic] = totals.get(topic, Counts()).plus(summary.counts)
     landed = [file for summary in summaries for file in summary.files]
     commit = last.next(files=landed, partitions=partitions, totals=totals, staging=staging)
-    commit.tallies = added(last, summaries)
+    if not last.tallies:
+        commit.untallied_until = newest_day(last)
+    commit.tallies = added(last, commit.untallied_until, summaries)
     commit.days = last.days | {paths.partition_of(file.final)[1]: commit.sequence for file in landed}
     return commit
 
 
-def added(last: Commit, summaries: list[Summary]) -> dict[str, dict[str, Tally]]:
-    """The tallies of ``last`` and of the tasks. A day of which rows had landed untallied gets none."""
+def newest_day(commit: Commit) -> str:
+    """The day (YYYY-MM-DD, UTC) of the newest event that is landed; empty where none is."""
+    newest = [state.newest_ms for state in commit.partitions.values() if state.newest_ms is not None]
+    return f"{from_epoch_ms(max(newest)):%Y-%m-%d}" if newest else ""
+
+
+def added(last: Commit, untallied_until: str, summaries: list[Summary]) -> dict[str, dict[str, Tally]]:
+    """The tallies of ``last`` and of the tasks. Days of which rows may have landed untallied get none."""
     tallies = {day: dict(parts) for day, parts in last.tallies.items()}
     for summary in summaries:
         for day, parts in summary.tallies.items():
-            if day in last.tallies or day not in last.days:
+            if day in last.tallies or (day > untallied_until and day not in last.days):
                 of_day = tallies.setdefault(day, {})
                 of_day |= {key: of_day.get(key, Tally()).plus(part) for key, part in parts.items()}
     return dict(sorted(tallies.items())[-TALLIED_DAYS:])

@@ -209,7 +209,7 @@ class Runs(RuleBasedStateMachine):
 
 
 TestRuns: Any = Runs.TestCase
-TestRuns.settings = hypothesis_settings(max_examples=200, stateful_step_count=30, deadline=None)
+TestRuns.settings = hypothesis_settings(max_examples=200, stateful_step_count=30)
 
 
 def test_a_commit_of_the_first_version_has_no_days() -> None:

@@ -54,7 +54,7 @@ def test_strange_records_are_events_or_dead_letters(stream: Stream, seed: int) -
     assert BATCH / 10 < found < BATCH * 9 / 10, "the attack makes both"
 
 
-@settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=1500, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_a_field_may_hold_anything(data: st.DataObject) -> None:
     stream, make = data.draw(st.sampled_from(list(samples.BY_STREAM.items())))
@@ -63,13 +63,13 @@ def test_a_field_may_hold_anything(data: st.DataObject) -> None:
     sound(stream, [json.dumps(event, ensure_ascii=data.draw(st.booleans())).encode(errors="surrogatepass")])
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(st.binary(max_size=200), st.sampled_from(STREAMS))
 def test_a_record_may_hold_any_bytes(value: bytes, stream: Stream) -> None:
     sound(stream, [value])
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(MOMENTS)
 def test_any_time_of_any_offset_is_told(moment: datetime) -> None:
     (outcome,) = judge(CLICKS, [samples.encode({**samples.click(), "event_time": moment.isoformat()})], NOW)
@@ -85,7 +85,7 @@ def test_the_time_is_the_same_instant_in_utc_milliseconds() -> None:
     }
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.integers(0, 3_600_000_000), min_size=1, max_size=40), st.lists(st.integers(1, 39), max_size=6))
 def test_lateness_does_not_depend_on_where_batches_begin(ages_us: list[int], cuts: list[int]) -> None:
     values = [
