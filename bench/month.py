@@ -38,6 +38,7 @@ from contracts.events import STREAMS
 from contracts.hive import MARTS, RAW
 from contracts.settings import Settings
 from jobs import audit
+from jobs.batch.days import days_of
 from jobs.streaming.landing import parquet
 from local.jobs import environment, start
 from local.stack import Stack
@@ -142,6 +143,8 @@ class Month:
         noted["daily_run"] = sum(
             self.task(f"jobs.batch.tasks.{task}", *of_the_run, *arguments)[1] for task, arguments in TASKS.items()
         )
+        computed = days_of(self.hdfs, date.fromisoformat(day), f"night-{day}")
+        noted |= {"days_computed": len(computed), "daily_run_per_day": noted["daily_run"] / len(computed)}
         compacted, noted["compaction"] = self.task("jobs.compaction", "--older-than", "0", "--grace", "1")
         noted |= {f"compaction_{key}": value for key, value in json.loads(compacted).items()}
         noted |= self._state(day)
@@ -274,8 +277,12 @@ def main(days: int, events: int) -> None:
             raise Failed(f"the generator ended with exit code {code}")
         month = Month(stack)
         began = time.monotonic()
-        for number, (day, lines) in enumerate(by_day(shop)):
-            month.play(day, lines, number)
+        try:
+            for number, (day, lines) in enumerate(by_day(shop)):
+                month.play(day, lines, number)
+        finally:
+            for driver in month.jobs.values():
+                driver.kill()
         found = month.differences(json.loads(ledger_file.read_text()))
         figures = {
             "days": days,
@@ -285,8 +292,6 @@ def main(days: int, events: int) -> None:
             **summary(month.noted),
             "by_day": month.noted,
         }
-        for driver in month.jobs.values():
-            driver.kill()
     shop.unlink()
     report("month", figures)
     if found:
