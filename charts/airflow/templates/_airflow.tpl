@@ -1,6 +1,6 @@
 {{/* Environment of every container of Airflow. */}}
 {{- define "airflow.env" -}}
-{{- $keys := include "common.name" (list . "airflow-keys") -}}
+{{- $keys := .Values.existingKeysSecret | default (include "common.name" (list . "airflow-keys")) -}}
 {{- $api := include "common.name" (list . "airflow-api-server") -}}
 - name: POSTGRES_PASSWORD
   valueFrom: {{- include "common.postgresPassword" (list . "airflow-postgres" .Values.postgres) | nindent 4 }}

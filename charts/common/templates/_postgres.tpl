@@ -12,6 +12,7 @@ the same name. `values`: image, resources, persistence, existingSecret, and the 
 {{ include "common.serviceAccount" (list $root $component) }}
 ---
 {{- if not $values.existingSecret }}
+{{- include "common.draw" (list $root "postgres.existingSecret") }}
 apiVersion: v1
 kind: Secret
 metadata:

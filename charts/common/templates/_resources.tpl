@@ -41,6 +41,14 @@ spec:
         storage: {{ $persistence.size }}
 {{- end -}}
 
+{{/* Refuses to draw anything where `global.draw` is false: (list $ "the value that is to be set instead") */}}
+{{- define "common.draw" -}}
+{{- $root := index . 0 -}}
+{{- if not (dig "draw" true ($root.Values.global | default dict)) -}}
+{{- fail (printf "global.draw is false, so nothing is drawn: set %s of the chart %s" (index . 1) $root.Chart.Name) -}}
+{{- end -}}
+{{- end -}}
+
 {{/*
 A value of a Secret that is drawn once and kept over upgrades, base64: (list $ "secret-name" "key"). `helm template`
 and dry runs see no cluster and draw a new one each time.
