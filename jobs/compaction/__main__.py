@@ -21,7 +21,7 @@ from clients.hdfs import HDFS_SETTINGS
 from clients.metastore import METASTORE_SETTINGS
 from contracts import paths
 from contracts.command import run, with_settings
-from contracts.errors import NotFound, PlatformError
+from contracts.errors import BrokenPromise, NotFound, PlatformError
 from contracts.hive import RAW
 from contracts.settings import Settings
 from jobs import progress
@@ -67,15 +67,22 @@ class Compaction:
         self._log = CommitLog(hdfs, paths.INGEST)
         self._run = Run(hdfs, locations)
         self._report = Report()
+        self._damaged: list[BrokenPromise] = []
 
     def __call__(self, older_than: timedelta) -> Report:
-        """Compacts the hours that ended ``older_than`` ago. Raises :class:`Fenced` where a later run has started."""
+        """Compacts the hours that ended ``older_than`` ago.
+
+        Raises :class:`Fenced` where a later run has started; in the end :class:`BrokenPromise` where it left an hour of
+        which a file is damaged.
+        """
         try:
             self._run.start(self._grace)
             commit = self._log.published()
             for date in choice.open_dates(self._hdfs, commit):
                 self._compact_date(commit, date, older_than)
             self._run.clean(self._grace)
+            if self._damaged:
+                raise self._damaged[0]
             note_end(self._hdfs, paths.COMPACTION_RUN)
         except PlatformError:
             self._run.require_unfenced()  # what a later run took away is not there
@@ -119,6 +126,11 @@ class Compaction:
                     made[paths.compacted_file(choice.commits_of(names), uuid4().hex[:12])] = data
         except NotFound as error:
             log.warning("left for the next run", hour=due.hour.folder, error=str(error))
+            self._report.left += 1
+            return None
+        except BrokenPromise as error:
+            log.error("left", hour=due.hour.folder, error=str(error))
+            self._damaged.append(error)
             self._report.left += 1
             return None
         self._report.files_before += len(replaced)

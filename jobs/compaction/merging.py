@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from hdfs import InsecureClient
 
 from clients import hdfs as files
+from contracts.errors import BrokenPromise
 from contracts.hive import Column, arrow_schema
 from jobs.streaming.landing import parquet
 
@@ -30,7 +31,7 @@ def portions(sizes: Iterable[tuple[str, int]]) -> list[list[str]]:
     found: list[list[str]] = []
     room = 0
     for name, size in sizes:
-        if size > room:
+        if not found or size > room:
             found.append([])
             room = LARGEST
         found[-1].append(name)
@@ -39,8 +40,9 @@ def portions(sizes: Iterable[tuple[str, int]]) -> list[list[str]]:
 
 
 def merged(hdfs: InsecureClient, columns: tuple[Column, ...], paths: list[str]) -> bytes:
-    """The rows of the files at ``paths`` as one Parquet file. Raises as ``clients.hdfs.read``.
+    """The rows of the files at ``paths`` as one Parquet file.
 
+    Raises as ``clients.hdfs.read``, and :class:`BrokenPromise` with the path of a file that is damaged.
     Columns that a file lacks are null; those that the contract does not know (yet) stay.
     """
     with ThreadPoolExecutor(READERS) as pool:
@@ -65,7 +67,12 @@ def _metadata(end_of_file: bytes) -> dict[bytes, bytes]:
 
 
 def _read(hdfs: InsecureClient, columns: tuple[Column, ...], path: str) -> pa.Table:
-    table = pq.read_table(io.BytesIO(files.read(hdfs, path)), coerce_int96_timestamp_unit="ms", partitioning=None)
+    data = files.read(hdfs, path)
+    try:
+        table = pq.read_table(io.BytesIO(data), coerce_int96_timestamp_unit="ms", partitioning=None)
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise BrokenPromise(f"{path} ({len(data)} bytes) cannot be read as Parquet: {reason}") from error
     for field in arrow_schema(columns):
         index = table.schema.get_field_index(field.name)
         if index < 0:

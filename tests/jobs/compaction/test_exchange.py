@@ -200,6 +200,23 @@ def test_an_hour_that_was_left_is_looked_at_again(lake: Lake, monkeypatch: pytes
     assert lake.compact().hours == 2
 
 
+def test_an_hour_with_a_damaged_file_is_left_and_told_the_others_are_compacted(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(_: Any, __: Any, files: list[str]) -> bytes:
+        if any(path.startswith(NINE.folder) for path in files):
+            raise BrokenPromise("cannot be read as Parquet")
+        return b"".join(lake.hdfs.files[path] for path in files)
+
+    monkeypatch.setattr(compaction, "merged", damaged)
+    for _ in range(2):
+        with pytest.raises(BrokenPromise, match="cannot be read as Parquet"):
+            lake.compact()
+    assert len(lake.listed(NINE.folder)) == 3
+    assert len(lake.listed(TEN.folder)) == 1
+    assert paths.COMPACTION_RUN not in lake.hdfs.files, "the alert CompactionBehind goes by it"
+
+
 def steps_of(lake: Lake) -> int:
     count = 0
 

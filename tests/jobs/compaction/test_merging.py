@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from contracts.errors import BrokenPromise
 from contracts.events import CLICKS
 from contracts.hive import RAW, Column, arrow_schema
 from jobs.compaction import merging
@@ -82,3 +83,12 @@ def test_portions_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(merging, "LARGEST", 100)
     sizes = {"a": 60, "b": 40, "c": 1, "d": 250, "e": 99, "f": 1}
     assert merging.portions(sizes.items()) == [["a", "b"], ["c"], ["d"], ["e", "f"]]
+
+
+@pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[:-9], lambda data: b"PAR1" + data[40:]])
+def test_a_damaged_file_is_named(damage: Any) -> None:
+    hdfs = FakeHdfs()
+    hdfs.write("/good", good := parquet(clicks(0, [1, 2])))
+    hdfs.write("/bad", damage(good))
+    with pytest.raises(BrokenPromise, match=r"/bad \(\d+ bytes\) cannot be read as Parquet: "):
+        merging.merged(hdfs, COLUMNS, ["/good", "/bad"])  # type: ignore[arg-type]
