@@ -7,11 +7,7 @@ A test is skipped, with the reason, where there can be no cluster, and where a p
 Go for Helm and the node, a browser, a Java new enough for Strimzi's kinds.
 """
 
-import logging
 import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -64,9 +60,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     stash = item.config.stash
     if "cluster" in getattr(item, "fixturenames", ()) and RESERVATION not in stash:
         stash[RESERVATION] = ExitStack()
-        terminal = item.config.pluginmanager.getplugin("terminalreporter")  # none in a process of pytest-xdist
-        report = terminal.write_line if terminal else logging.getLogger(__name__).warning
-        stash[RESERVATION].enter_context(reserved(f"the tests of {HERE.parent}", report))
+        terminal = item.config.pluginmanager.getplugin("terminalreporter")
+        stash[RESERVATION].enter_context(reserved(f"the tests of {HERE.parent}", terminal.write_line))
     return (yield)
 
 
@@ -87,15 +82,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(4500))
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """On a new machine the node's programs are built while the tests before those on the cluster leave a core idle."""
-    needed = any("cluster" in getattr(item, "fixturenames", ()) for item in session.items)
-    if needed and shutil.which("go") and not os.environ.get("KUBECONFIG"):
-        command = ["nice", "-n", "19", sys.executable, "-m", "deploy.tools"]
-        building = subprocess.Popen(command, cwd=HERE.parent, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        session.config.add_cleanup(building.terminate)
 
 
 @pytest.fixture(scope="session")

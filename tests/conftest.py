@@ -1,6 +1,6 @@
 """The real servers behind the integration tests: a stack in each process that runs such tests, fresh, on free ports.
 
-`make test` shares the tests between two processes (pytest-xdist), each with a stack; those on a cluster come last.
+`make test` shares the tests between two processes (pytest-xdist), each with a stack.
 """
 
 import logging
@@ -23,24 +23,19 @@ hypothesis.settings.register_profile("noisy machines", deadline=None)
 hypothesis.settings.load_profile("noisy machines")
 
 
-LAKE = (
-    *(f"tests/{name}/" for name in ("clients", "dags", "jobs/batch", "jobs/compaction", "local", "serving")),
-    "tests/jobs/test_",
-)
+STREAMING = ("tests/jobs/streaming/", "tests/docs/", "tests/deploy/")
 PROCESS = os.environ.get("PYTEST_XDIST_WORKER", "")
 
 
-class Parts(LoadScopeScheduling):
-    """What the processes take: two parts of about the same length, then the tests on a cluster."""
+class Halves(LoadScopeScheduling):
+    """What the processes take: two halves that take about the same time."""
 
     def _split_scope(self, nodeid: str) -> str:
-        if not nodeid.startswith("tests/"):
-            return "cluster"
-        return "lake" if nodeid.startswith(LAKE) else "streaming"
+        return "streaming" if nodeid.startswith(STREAMING) else "all others"
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Parts:
-    return Parts(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Halves:
+    return Halves(config, log)
 
 
 @pytest.fixture(scope="package")
