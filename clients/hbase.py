@@ -1,6 +1,7 @@
-"""HBase through its Thrift server: a connection a process, renewed when it breaks."""
+"""HBase through its Thrift server: a connection a thread, renewed when it breaks."""
 
 import importlib
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any, Final, TypeVar
@@ -19,7 +20,16 @@ SECONDS: Final = 60
 """For one answer of the server."""
 Result = TypeVar("Result")
 Row = tuple[bytes, dict[bytes, bytes]]
-_connections: dict[tuple[str, int], happybase.Connection] = {}
+
+
+class _Connections(threading.local):
+    """By address, each thread's own: on one that two threads share, each may get the other's answer."""
+
+    def __init__(self) -> None:
+        self.by_address: dict[tuple[str, int], happybase.Connection] = {}
+
+
+_connections = _Connections()
 # happybase compiles this module from HBase's Thrift interface when it is imported: from an older one, which lacks the
 # field with which the server says whether asking again may help.
 # Source: hbase-thrift/src/main/resources/org/apache/hadoop/hbase/thrift/Hbase.thrift in apache/hbase, 2.6
@@ -69,20 +79,21 @@ def answers(settings: Settings, seconds: float = SECONDS) -> None:
 def attempt(
     settings: Settings, work: Callable[[happybase.Connection], Result], seconds: float = retry.SECONDS
 ) -> Result:
-    """Does idempotent work on this process's connection, again from its start on a new one when that breaks.
+    """Does idempotent work on this thread's connection, again from its start on a new one when that breaks.
 
     ``seconds``: how long to go on trying what passes. Raises as :func:`typed`.
     """
     address = (settings.hbase_thrift_host, settings.hbase_thrift_port)
+    connections = _connections.by_address
 
     def once() -> Result:
-        if address not in _connections:
-            _connections[address] = connect(settings)
+        if address not in connections:
+            connections[address] = connect(settings)
         try:
             with typed(settings):
-                return work(_connections[address])
+                return work(connections[address])
         except (Unreachable, NotReady):
-            if broken := _connections.pop(address, None):
+            if broken := connections.pop(address, None):
                 broken.close()
             raise
 
