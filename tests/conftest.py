@@ -23,7 +23,7 @@ hypothesis.settings.register_profile("noisy machines", deadline=None)
 hypothesis.settings.load_profile("noisy machines")
 
 
-STREAMING = ("tests/jobs/streaming/", "tests/docs/", "tests/deploy/")
+STREAMING = tuple(f"tests/{name}/" for name in ("jobs/streaming", "docs", "deploy", "generator", "images"))
 PROCESS = os.environ.get("PYTEST_XDIST_WORKER", "")
 
 
