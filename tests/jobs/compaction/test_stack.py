@@ -27,6 +27,7 @@ from jobs.compaction import exchange
 from jobs.compaction.choice import Hour
 from local.stack import Stack
 from tests.support import kafka, samples
+from tests.support.lake import leave_to_themselves
 from tests.support.running import INGEST, Job, ok, start
 
 pytestmark = pytest.mark.timeout(900)
@@ -105,6 +106,8 @@ def asking(ask: Callable[[], Any]) -> Iterator[list[Any]]:
 @pytest.fixture(scope="module")
 def landed(stack: Settings, job: Job) -> None:
     """An hour of several commits."""
+    ok(job(*INGEST))
+    leave_to_themselves(stack)
     for number in range(3):
         send(stack, 200, f"batch-{number}")
         ok(job(*INGEST))

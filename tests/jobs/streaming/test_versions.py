@@ -17,11 +17,12 @@ from jobs.prepare import create_hive_tables
 from local.site import ROOT
 from local.stack import Stack
 from tests.support import kafka, samples
+from tests.support.lake import leave_to_themselves
 from tests.support.running import INGEST, SPEED, Job, job_environment, ok, run
 
 TABLE = RAW[CLICKS.name]
 COMPACT = ("jobs.compaction", "--older-than", "18000", "--grace", "0")
-"""The hours of these events, of six hours ago, and not the many files that other tests have landed since."""
+"""The hours of these events, of six hours ago."""
 
 
 @pytest.fixture
@@ -54,6 +55,8 @@ def send(stack: Settings, user: str, **new: Any) -> None:
 def test_old_and_new_rows_are_queried_together(
     stack: Settings, local_stack: Stack, job: Job, later: Path, table_as_it_was: None
 ) -> None:
+    ok(job(*INGEST))
+    leave_to_themselves(stack)
     before = audit.committed(stack).totals[CLICKS.topic].unknown_fields if audit.committed(stack).totals else 0
     send(stack, "v1-now")
     send(stack, "v2-ahead", campaign="autumn")
