@@ -144,6 +144,11 @@ def test_a_topic_that_was_created_anew_is_counted_after_the_old_one(
     assert adopted != counted
     ok(job("jobs.rebuild"))
     assert cells(stack) == adopted
+    kafka.produce(stack, PURCHASES.topic, again[:1])
+    both(job)
+    gone_on = cells(stack)
+    ok(job("jobs.rebuild"))
+    assert cells(stack) == gone_on
 
 
 def test_it_refuses_while_the_speed_job_counts(stack: Settings, local_stack: Stack, job: Job, counted: object) -> None:

@@ -161,6 +161,19 @@ def test_a_kill_at_any_step_of_the_commit_loses_and_doubles_nothing(stack: Setti
     landed_once(stack, ids)
 
 
+def test_random_kills_lose_and_double_nothing(stack: Settings, local_stack: Stack, job: Job) -> None:
+    generator = random.Random(7)
+    ids: list[str] = []
+    for _ in range(3):
+        process = start(local_stack, *SMALL_BATCHES)
+        ids += send_clicks(stack, 3000)
+        until(lambda: audit.behind(audit.end_offsets(stack), audit.ingest_offsets(stack)) < 3000, seconds=90, pause=0.5)
+        time.sleep(generator.uniform(0, 3))
+        kill_group(process)
+    ok(job(*INGEST))
+    landed_once(stack, ids)
+
+
 def test_drivers_that_start_over_each_other_lose_and_double_nothing(
     stack: Settings, local_stack: Stack, job: Job, tmp_path: Path
 ) -> None:
