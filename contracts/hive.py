@@ -125,8 +125,8 @@ def _mart(name: str, description: str, *columns: tuple[str, str] | tuple[str, st
     )
 
 
-TALLY_SCALE: Final = 2
-"""Decimals of the amounts that are added up where layers are compared."""
+TALLY_AMOUNT: Final = (28, 2)
+"""Digits, and decimals among them, of the amounts that are added up where layers are compared."""
 RAW: Final = {stream.name: raw_table(stream) for stream in STREAMS}
 
 MARTS: Final = {

@@ -23,7 +23,7 @@ def environment(
         "--driver-memory": driver_memory,
         "--jars": ",".join(str(jar) for jar in install.spark_jars()),
     }
-    # A driver that is killed leaves what it kept there, libraries among it: the stack's end removes it.
+    # A driver that is killed leaves what it kept there, libraries among it: the stack's next start removes it.
     flags = f"{spark_classes.flags(install.spark_archive(), long_running)} -Djava.io.tmpdir={site.tmp}"
     configuration = {
         "spark.driver.host": HOST,

@@ -123,7 +123,7 @@ class Compaction:
             for group in due.groups:
                 for names in portions(group.items()):
                     data = merged(self._hdfs, columns, [f"{due.hour.folder}/{name}" for name in names])
-                    made[paths.compacted_file(choice.commits_of(names), uuid4().hex[:12])] = data
+                    made[paths.compacted_file(choice.span(names), uuid4().hex[:12])] = data
         except NotFound as error:
             log.warning("left for the next run", hour=due.hour.folder, error=str(error))
             self._report.left += 1

@@ -80,7 +80,7 @@ def over(hour: Hour, older_than: timedelta) -> bool:
     return hour.end + older_than <= datetime.now(UTC)
 
 
-def commits_of(names: Iterable[str]) -> paths.Compacted:
+def span(names: Iterable[str]) -> paths.Compacted:
     """The first and the last commit that landed rows of these files; 0 for version 0.1.0."""
     found = [commits for name in names if (commits := paths.commits_of(name))]
     return paths.Compacted(min(one.first for one in found), max(one.last for one in found))

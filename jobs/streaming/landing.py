@@ -21,7 +21,7 @@ from clients import kafka
 from clients.commits import Counts, LandedFile, PartitionState, Tally, tally_key
 from contracts import paths
 from contracts.events import BY_TOPIC, Stream, epoch_ms, from_epoch_ms
-from contracts.hive import RAW, TALLY_SCALE, arrow_schema
+from contracts.hive import RAW, TALLY_AMOUNT, arrow_schema
 from contracts.paths import LandedBatch
 from contracts.settings import Settings
 from contracts.topics import DEAD_LETTERS, MAX_DEAD_LETTER_BYTES, MAX_MESSAGE_BYTES
@@ -164,8 +164,7 @@ class _Partition:
             products = {
                 one["values"]: one["counts"] for one in of_products if one["values"] not in self._landing.products
             }
-            times = table["event_time"].cast(pa.timestamp("ms")).cast(pa.int64())
-            new = pa.table([table["event_id"], table["kafka_offset"], times], schema=windows.SCHEMA)
+            new = pa.table([table["event_id"], table["kafka_offset"], event_ms(table)], schema=windows.SCHEMA)
             window = windows.prune(pa.concat_tables([window, new]), newest_ms, self._landing.delay)
         windows.store(self._landing.run, self._name, self._end, window)
         state = PartitionState(self._end, newest_ms, *self._window_start(window, written))
@@ -179,8 +178,7 @@ class _Partition:
 
     def _write(self, table: pa.Table) -> list[LandedFile]:
         """Stages a Parquet file for each hour of event time."""
-        millis = table["event_time"].cast(pa.timestamp("ms")).cast(pa.int64()).to_numpy()
-        hours = millis // HOUR_MS
+        hours = event_ms(table).to_numpy() // HOUR_MS
         unique = np.unique(hours).tolist()
         with ThreadPoolExecutor(4) as pool:
             return list(pool.map(lambda hour: self._write_hour(table.filter(pa.array(hours == hour)), hour), unique))
@@ -194,14 +192,19 @@ class _Partition:
         return LandedFile(staged, f"{folder}/{name}", rows.num_rows)
 
 
+def event_ms(table: pa.Table) -> pa.ChunkedArray:
+    """The event times of a table, in milliseconds since 1970 UTC."""
+    return table["event_time"].cast(pa.timestamp("ms")).cast(pa.int64())
+
+
 def tallied(stream: Stream, table: pa.Table) -> dict[str, dict[str, Tally]]:
     """Rows and amounts of a stream's table by day (YYYY-MM-DD) and :func:`clients.commits.tally_key`."""
     nothing = pa.nulls(table.num_rows, pa.string())
     columns = {
-        "day": pc.divide(table["event_time"].cast(pa.timestamp("ms")).cast(pa.int64()), DAY_MS),
+        "day": pc.divide(event_ms(table), DAY_MS),
         "kind": table[stream.kind] if stream.kind else nothing,
         # As decimals: a sum of the largest changes of stock is beyond 64 bits.
-        "amount": (table[stream.amount] if stream.amount else nothing).cast(pa.decimal128(28, TALLY_SCALE)),
+        "amount": (table[stream.amount] if stream.amount else nothing).cast(pa.decimal128(*TALLY_AMOUNT)),
     }
     grouped = pa.table(columns).group_by(["day", "kind"]).aggregate([("day", "count"), ("amount", "sum")])
     found: dict[str, dict[str, Tally]] = {}

@@ -23,7 +23,7 @@ from contracts.command import with_settings
 from contracts.errors import BrokenPromise, NotFound
 from contracts.events import STREAMS, Stream
 from contracts.hbase import NOTHING, Revenue
-from contracts.hive import MARTS, MONEY_SUM, RAW, TALLY_SCALE
+from contracts.hive import MARTS, MONEY_SUM, RAW, TALLY_AMOUNT
 from contracts.settings import Settings
 from jobs.batch import days
 from jobs.batch.marts import Batch, count, put, require_rows
@@ -112,9 +112,11 @@ def verdict(day: date, minutes: list[Minute]) -> str | None:
 def tallies(sql: Sql, day: date) -> dict[str, Tally]:
     """Rows and amounts of a day as SQL has them, copies included, by :func:`clients.commits.tally_key`."""
 
+    decimal = "DECIMAL({},{})".format(*TALLY_AMOUNT)
+
     def of_stream(stream: Stream) -> str:
         kind = f"`{stream.kind}`" if stream.kind else "CAST(NULL AS STRING)"
-        amount = f"CAST({f'`{stream.amount}`' if stream.amount else '0'} AS DECIMAL(28,{TALLY_SCALE}))"
+        amount = f"CAST({f'`{stream.amount}`' if stream.amount else '0'} AS {decimal})"
         return (
             f"SELECT '{stream.name}', {kind}, COUNT(*), SUM({amount}) FROM {RAW[stream.name].qualified} "  # noqa: S608
             f"WHERE {of_day(day)} GROUP BY {f'`{stream.kind}`' if stream.kind else '`date`'}"
