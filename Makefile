@@ -115,7 +115,7 @@ sql: env ## A prompt on the SQL endpoint, or Q="select …" for one statement
 lock: $(UV)/$(MARKER) ## Resolve pyproject.toml anew into requirements/lock.txt
 	@$(UV)/bin/uv pip compile pyproject.toml --quiet --upgrade --all-extras --python-version 3.11 \
 		--generate-hashes --no-header --no-emit-index-url --output-file $(LOCK)
-	@for group in tasks spark generator airflow; do \
+	@for group in tasks spark generator serving airflow; do \
 		$(UV)/bin/uv pip compile --quiet --group $$group --constraint $(LOCK) --python-version 3.11 --generate-hashes \
 			--no-header --no-annotate --no-emit-index-url --output-file requirements/$$group.txt; done
 

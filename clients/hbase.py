@@ -23,10 +23,13 @@ Row = tuple[bytes, dict[bytes, bytes]]
 
 
 class _Connections(threading.local):
-    """By address, each thread's own: on one that two threads share, each may get the other's answer."""
+    """Each thread's own: on one that two threads share, each may get the other's answer.
+
+    By host, port, and the seconds that an answer may take.
+    """
 
     def __init__(self) -> None:
-        self.by_address: dict[tuple[str, int], happybase.Connection] = {}
+        self.by_address: dict[tuple[str, int, float], happybase.Connection] = {}
 
 
 _connections = _Connections()
@@ -83,12 +86,13 @@ def attempt(
 
     ``seconds``: how long to go on trying what passes. Raises as :func:`typed`.
     """
-    address = (settings.hbase_thrift_host, settings.hbase_thrift_port)
+    answer = retry.answer_within(SECONDS)
+    address = (settings.hbase_thrift_host, settings.hbase_thrift_port, answer)
     connections = _connections.by_address
 
     def once() -> Result:
         if address not in connections:
-            connections[address] = connect(settings)
+            connections[address] = connect(settings, answer)
         try:
             with typed(settings):
                 return work(connections[address])

@@ -29,7 +29,8 @@ def client(settings: Settings) -> InsecureClient:
     """A WebHDFS client as ``settings.hdfs_user``; ``webhdfs_url`` may name several NameNodes separated by ';'."""
     session = requests.Session()
     session.trust_env = False  # a proxy for the internet is none for the cluster
-    return InsecureClient(settings.webhdfs_url, user=settings.hdfs_user, session=session, timeout=SECONDS)
+    timeout = retry.answer_within(SECONDS)
+    return InsecureClient(settings.webhdfs_url, user=settings.hdfs_user, session=session, timeout=timeout)
 
 
 def connect(settings: Settings, seconds: float = CONNECT_SECONDS) -> InsecureClient:

@@ -3,7 +3,10 @@
 Source of the pauses (full jitter): https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from math import inf
 from typing import Any, TypeVar
 
 import structlog
@@ -19,16 +22,40 @@ REPORT_EVERY = 5
 log = structlog.get_logger()
 
 
+_hurry: ContextVar[float] = ContextVar("hurry", default=inf)
+
+
+@contextmanager
+def hurry(seconds: float) -> Iterator[None]:
+    """Within it clients wait no longer than this for an answer, and try again only what failed at once.
+
+    For a process that others wait for, to whom "not now" is better than a late answer.
+    """
+    token = _hurry.set(seconds)
+    try:
+        yield
+    finally:
+        _hurry.reset(token)
+
+
+def answer_within(seconds: float) -> float:
+    """``seconds`` for one answer of a server; fewer in a :func:`hurry`."""
+    return min(seconds, _hurry.get())
+
+
 def retriable(error: BaseException) -> bool:
     """Whether the same call may succeed later."""
     return isinstance(error, PlatformError) and error.retriable
 
 
 def retrying(seconds: float = SECONDS) -> tenacity.Retrying:
-    """Calls work again while its errors are retriable, for ``seconds``; then, and at once else, raises the last."""
+    """Calls work again while its errors are retriable, for ``seconds``; then, and at once else, raises the last.
+
+    In a :func:`hurry` a tenth of that: time for a new connection where the old one is dead.
+    """
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception(retriable),
-        stop=tenacity.stop_after_delay(seconds),
+        stop=tenacity.stop_after_delay(min(seconds, _hurry.get() / 10)),
         wait=tenacity.wait_random_exponential(multiplier=0.2, max=5),
         reraise=True,
     )

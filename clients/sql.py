@@ -140,7 +140,8 @@ def _session(settings: Settings, seconds: float) -> Iterator[Session]:
 def _open(settings: Settings) -> tuple[HiveServer2Connection, HiveServer2Cursor]:
     kind = engine(settings.sql_engine).name
     try:
-        socket.create_connection((settings.sql_host, settings.sql_port), timeout=CONNECT_SECONDS).close()
+        timeout = retry.answer_within(CONNECT_SECONDS)
+        socket.create_connection((settings.sql_host, settings.sql_port), timeout=timeout).close()
     except OSError as error:
         raise _unreachable(settings, error) from error
     try:
@@ -149,7 +150,7 @@ def _open(settings: Settings) -> tuple[HiveServer2Connection, HiveServer2Cursor]
             port=settings.sql_port,
             auth_mechanism=settings.sql_auth,
             user=settings.hdfs_user,
-            timeout=SECONDS,
+            timeout=retry.answer_within(SECONDS),
             retries=1,
         )
         # Otherwise impyla asks for each statement's log, which a server may not keep.

@@ -151,6 +151,10 @@ def stock_key(product_id: str, warehouse: str = "") -> bytes:
     return f"{product_id}/{warehouse}".encode()
 
 
+def product_of(key: bytes) -> str:
+    return key.decode().partition("/")[0]
+
+
 def warehouse_of(key: bytes) -> str:
     return key.decode().partition("/")[2]
 

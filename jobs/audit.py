@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import tenacity
 
-from clients import hbase, kafka, retry
 from clients import hdfs as files
+from clients import kafka, retry
 from clients.commits import Commit, CommitLog
 from clients.hbase import HBASE_SETTINGS
 from clients.hdfs import HDFS_SETTINGS
@@ -27,7 +27,7 @@ from contracts import hive, paths, topics
 from contracts.command import run, with_settings
 from contracts.errors import NotFound
 from contracts.events import BY_NAME, PURCHASES, STREAMS
-from contracts.hbase import NOTHING, SPEED_PROGRESS, Progress, Revenue, add_revenue, partition_of
+from contracts.hbase import NOTHING, Progress, Revenue, add_revenue
 from contracts.settings import Settings
 from jobs.batch.options import Day
 from serving import speed
@@ -94,12 +94,8 @@ def speed_offsets(settings: Settings) -> dict[str, int]:
 
 
 def speed_progress(settings: Settings, below: int | None = None) -> dict[str, Progress]:
-    """What the speed layer has counted of each partition, keyed ``topic/partition``; or had at versions ``below``."""
-    return {
-        f"{row.decode()}/{partition_of(column)}": msgspec.json.decode(value, type=Progress)
-        for row, cells in hbase.scan(settings, SPEED_PROGRESS, timestamp=below)
-        for column, value in cells.items()
-    }
+    """As ``serving.speed.progress``, with more patience."""
+    return speed.progress(settings, below, retry.SECONDS)
 
 
 def behind(ends: dict[str, int], done: dict[str, int]) -> int:

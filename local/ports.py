@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from itertools import filterfalse, islice
 
 from contracts.errors import Mistake
+from serving.api import PORT
 
 HOST = "127.0.0.1"
 OFFSET_VARIABLE = "ECOMMERCE_PORT_OFFSET"
@@ -38,6 +39,8 @@ class Ports:
     sql_ui: int = 4050
     ingest_ui: int = 4051
     speed_ui: int = 4052
+    serving: int = PORT
+    shop_metrics: int = 4053
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Ports":

@@ -67,6 +67,16 @@ def metastore(site: Site) -> None:
     hive.answers(site.settings())
 
 
+def serving(site: Site) -> None:
+    """The API answers."""
+    probe.http(f"http://{_at(site.ports.serving)}/healthz")
+
+
+def shop(site: Site) -> None:
+    """The generator has sent events."""
+    probe.page(f"http://{_at(site.ports.shop_metrics)}/metrics", "# HELP")
+
+
 def sql(site: Site) -> None:
     """``SELECT 1`` gives 1."""
     endpoint.answers(site.settings())

@@ -6,17 +6,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
+from typing import Final
 from uuid import uuid4
 
 from contracts import paths
 from contracts.errors import Mistake
 from jobs.prepare import prepare
 from local import install, jobs, postgres, ready
-from local.site import Site
+from local.site import ROOT, Site
 from local.supervision import Program
 from local.tools import java, run_tool
 
 Step = Callable[[Site], None]
+SERVING: Final = "serving"
+SHOP: Final = "shop"
+"""The live generator."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +151,15 @@ def job(name: str, *needs: str) -> Server:
     )
 
 
+def module(*command: str) -> Callable[[Site], list[str]]:
+    """The command of a module of the platform; ``{serving}`` … are the ports."""
+    return lambda site: [sys.executable, "-m", *(part.format(**site.ports.as_dict()) for part in command)]
+
+
+def _variables(site: Site) -> dict[str, str]:
+    return {**site.settings().as_environment(), "PYTHONPATH": str(ROOT)}
+
+
 _HDFS = "org.apache.hadoop.hdfs.server"
 _HBASE = "org.apache.hadoop.hbase"
 _ZOOKEEPER = "org.apache.zookeeper.server.quorum"
@@ -265,6 +278,28 @@ SERVERS = (
         then=prepared("hive-tables"),
         ui="sql_ui",
         environment=lambda _: {"SPARK_LOCAL_IP": "127.0.0.1"},  # what its web pages are bound to
+    ),
+    Server(
+        name=SERVING,
+        # On loopback, as open as the servers behind it.
+        command=module("serving.api", "--open", "--port", "{serving}"),
+        conf=(),
+        ports=("serving",),
+        after=("hdfs-datanode", "hbase-thrift"),
+        ready=ready.serving,
+        ui="serving",
+        environment=_variables,
+    ),
+    Server(
+        name=SHOP,
+        command=module("generator", "--rate", "50", "--metrics-port", "{shop_metrics}"),
+        conf=(),
+        ports=("shop_metrics",),
+        after=("kafka",),
+        ready=ready.shop,
+        environment=_variables,
+        on_request=True,
+        stop_seconds=30,
     ),
     job(paths.INGEST),
     job(paths.SPEED, "hbase-thrift", "hbase-master", "hbase-regionserver"),

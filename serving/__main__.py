@@ -19,6 +19,7 @@ from contracts.errors import NotFound
 from contracts.events import critical, timestamp
 from contracts.settings import Settings
 from serving import speed, views
+from serving.layers import Layers
 
 MINUTE = timedelta(minutes=1)
 UNITS = {"m": MINUTE, "h": timedelta(hours=1), "d": timedelta(days=1)}
@@ -73,7 +74,7 @@ def revenue(
     """
     now = datetime.now(UTC)
     first, until = minute_range(last, start, end, now)
-    minutes = views.revenue(settings, first, until, now)
+    minutes = views.revenue(Layers(settings), first, until, now)
     total = sum((minute.revenue for minute in minutes), Decimal("0.00"))
     late = sum((minute.late for minute in minutes), Decimal("0.00"))
     purchases = sum(minute.purchases for minute in minutes)
@@ -85,7 +86,7 @@ def revenue(
                 "revenue": total,
                 "purchases": purchases,
                 "late": late,
-                "minutes": [{**asdict(minute), "minute": timestamp(minute.minute)} for minute in minutes],
+                "minutes": [{"minute": timestamp(minute.start), **_figures(minute)} for minute in minutes],
             }
         )
         return
@@ -97,7 +98,7 @@ def revenue(
     for minute in minutes:
         shown_late = f"{minute.late:,}" if minute.late else ""
         table.add_row(
-            f"{minute.minute:%Y-%m-%d %H:%M}",
+            f"{minute.start:%Y-%m-%d %H:%M}",
             f"{minute.revenue:,}",
             f"{minute.purchases:,}",
             shown_late,
@@ -183,6 +184,10 @@ def minute_range(
     if first >= until:
         raise click.UsageError(f"--from {first:%Y-%m-%dT%H:%M} is not before --to {until:%Y-%m-%dT%H:%M}")
     return first, until
+
+
+def _figures(minute: views.PeriodRevenue) -> dict[str, Any]:
+    return {name: value for name, value in asdict(minute).items() if name != "start"}
 
 
 def echo_json(value: Any) -> None:

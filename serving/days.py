@@ -6,6 +6,7 @@ closes it once the day's marts are reconciled; a later commit with rows of the d
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from datetime import UTC, date, datetime, time, timedelta
 
 import msgspec
@@ -86,4 +87,5 @@ def marks(hdfs: InsecureClient, days: Iterable[date]) -> dict[date, Mark | None]
     """The mark of each day."""
     chosen = list(days)
     with ThreadPoolExecutor(8) as pool:
-        return dict(zip(chosen, pool.map(lambda day: mark(hdfs, day), chosen), strict=True))
+        asked = [pool.submit(copy_context().run, mark, hdfs, day) for day in chosen]
+        return dict(zip(chosen, (answer.result() for answer in asked), strict=True))

@@ -15,11 +15,13 @@ from contracts.hbase import (
     NOTHING,
     REVENUE_BY_MINUTE,
     REVENUE_LATE,
+    SPEED_PROGRESS,
     SPENDING_FAMILY,
     STOCK,
     STOCK_ALERTS,
     USER_PROFILES,
     VISIT_FAMILY,
+    Progress,
     Revenue,
     Spending,
     Stock,
@@ -28,6 +30,8 @@ from contracts.hbase import (
     family_of,
     minute_key,
     minute_of,
+    partition_of,
+    product_of,
     stock_key,
     warehouse_of,
 )
@@ -70,11 +74,22 @@ def late_revenue(settings: Settings, start: datetime, end: datetime) -> dict[dat
 def stock(settings: Settings, product: str) -> dict[str, Stock]:
     """A product's stock by warehouse; empty when it never changed."""
     return {
-        warehouse_of(key): max(
-            (msgspec.json.decode(value, type=Stock) for value in cells.values()), key=lambda stock: stock.time
-        )
+        warehouse_of(key): _newest(cells)
         for key, cells in hbase.scan(settings, STOCK, PATIENCE_SECONDS, row_prefix=stock_key(product))
     }
+
+
+def stocks(settings: Settings) -> dict[tuple[str, str], Stock]:
+    """All stock there is, by product and warehouse, in the order of the products."""
+    return {
+        (product_of(key), warehouse_of(key)): _newest(cells)
+        for key, cells in hbase.scan(settings, STOCK, PATIENCE_SECONDS)
+    }
+
+
+def _newest(cells: dict[bytes, bytes]) -> Stock:
+    """Of the Kafka partitions' stock the one that changed last."""
+    return max((msgspec.json.decode(value, type=Stock) for value in cells.values()), key=lambda stock: stock.time)
 
 
 def profile(settings: Settings, user: str) -> Profile | None:
@@ -101,8 +116,20 @@ def profile(settings: Settings, user: str) -> Profile | None:
 
 def alerts(settings: Settings, newest: int | None = None) -> list[Alert]:
     """The newest stock alerts, or all of them, newest first."""
-    return [
-        msgspec.json.decode(cell, type=Alert)
-        for _, cells in hbase.scan(settings, STOCK_ALERTS, PATIENCE_SECONDS, limit=newest)
-        for cell in cells.values()
-    ]
+    return [alert for _, alert in alerts_after(settings, newest)]
+
+
+def alerts_after(settings: Settings, newest: int | None, after: str = "") -> list[tuple[str, Alert]]:
+    """The newest stock alerts, each with its row key; of those after a key, older ones, where one is given."""
+    begin = f"{after}\0".encode() if after else None
+    found = hbase.scan(settings, STOCK_ALERTS, PATIENCE_SECONDS, row_start=begin, limit=newest)
+    return [(key.decode(), msgspec.json.decode(cell, type=Alert)) for key, cells in found for cell in cells.values()]
+
+
+def progress(settings: Settings, below: int | None = None, seconds: float = PATIENCE_SECONDS) -> dict[str, Progress]:
+    """What is counted of each Kafka partition, keyed ``topic/partition``; or was at versions ``below``."""
+    return {
+        f"{row.decode()}/{partition_of(column)}": msgspec.json.decode(value, type=Progress)
+        for row, cells in hbase.scan(settings, SPEED_PROGRESS, seconds, timestamp=below)
+        for column, value in cells.items()
+    }

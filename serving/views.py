@@ -1,105 +1,131 @@
-"""Revenue of any range of minutes: batch where a day is closed, speed where it is not."""
+"""Revenue of any range: batch where a day is closed, speed where it is not."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from enum import StrEnum
 from typing import Literal
 
-from clients import hdfs as files
-from clients.sql import connect
 from contracts.hbase import NOTHING, Revenue, add_revenue
-from contracts.hive import MARTS
-from contracts.settings import Settings
-from serving import days, speed
+from serving.days import Mark
+from serving.layers import Layers, Rows
+
+
+class Step(StrEnum):
+    """What a range is divided into."""
+
+    MINUTE = "minute"
+    HOUR = "hour"
+    DAY = "day"
+
+    def floor(self, moment: datetime) -> datetime:
+        """The start (UTC) of the step that a moment is in."""
+        whole = moment.astimezone(UTC).replace(second=0, microsecond=0)
+        if self is Step.MINUTE:
+            return whole
+        return whole.replace(minute=0) if self is Step.HOUR else whole.replace(hour=0, minute=0)
 
 
 @dataclass(frozen=True, slots=True)
-class MinuteRevenue:
-    """Revenue of a minute (UTC) in EUR and the purchases it is made of.
+class PeriodRevenue:
+    """Revenue (EUR) of a minute, hour or day that begins at ``start`` (UTC), and the purchases it is made of.
 
     ``late``: the part of ``revenue`` that came later than the watermark. The batch layer does not tell it apart.
     """
 
-    minute: datetime
+    start: datetime
     revenue: Decimal
     purchases: int
     late: Decimal
     source: Literal["batch", "speed"]
 
 
-def revenue(settings: Settings, start: datetime, end: datetime, now: datetime) -> list[MinuteRevenue]:
-    """The minutes in ``[start, end)`` with revenue, in order, each from one layer only.
+@dataclass(frozen=True, slots=True)
+class RevenueView:
+    """The periods with revenue, in order, and the marks of the closed days among those of the range."""
+
+    periods: list[PeriodRevenue]
+    closed: dict[date, Mark]
+
+
+def revenue(
+    layers: Layers, start: datetime, end: datetime, now: datetime, step: Step = Step.MINUTE
+) -> list[PeriodRevenue]:
+    """The periods in ``[start, end)`` with revenue, in order, each from one layer only; see :func:`revenue_view`."""
+    return revenue_view(layers, start, end, now, step).periods
+
+
+def revenue_view(
+    layers: Layers, start: datetime, end: datetime, now: datetime, step: Step = Step.MINUTE
+) -> RevenueView:
+    """Revenue of ``[start, end)``, whose ends are whole steps, by the step.
 
     Batch answers for the days that are over at ``now`` and closed (see ``serving.days``), speed for the others. All
     times are aware. A layer that the range does not need is not asked. Raises :class:`PlatformError` when one that it
     needs cannot be asked.
     """
     start, end = start.astimezone(UTC), end.astimezone(UTC)
-    settled = _settled(settings, _days(start, min(end, _midnight(now))))
-    minutes = [minute for day in settled.values() for minute in day if start <= minute.minute < end]
-    for first, last in _open_ranges(start, end, set(settled)):
-        minutes += _speed(settings, first, last)
-    return sorted(minutes, key=lambda minute: minute.minute)
+    settled = layers.settled(_MARTS[step], days_of(start, min(end, Step.DAY.floor(now))))
+    periods = [
+        period
+        for day, (_, rows) in settled.items()
+        for period in _batch(day, rows, step)
+        if start <= period.start < end
+    ]
+    for first, last in _by_day(start, end):
+        if first.date() not in settled:
+            periods += _speed(layers, first, last, step)
+    closed = {day: mark for day, (mark, _) in settled.items()}
+    return RevenueView(sorted(periods, key=lambda period: period.start), closed)
 
 
-def _days(start: datetime, end: datetime) -> list[date]:
-    """The days that ``[start, end)`` touches."""
-    count = (_midnight(end - timedelta(microseconds=1)) - _midnight(start)).days + 1 if start < end else 0
-    return [start.date() + timedelta(days=number) for number in range(count)]
+def days_of(start: datetime, end: datetime) -> list[date]:
+    """The days (UTC) that ``[start, end)`` touches."""
+    if start >= end:
+        return []
+    first, last = start.astimezone(UTC).date(), (end.astimezone(UTC) - timedelta(microseconds=1)).date()
+    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
 
 
-def _settled(settings: Settings, chosen: list[date]) -> dict[date, list[MinuteRevenue]]:
-    """All minutes of those of the days that are closed, before and after they are read: none that is made anew then."""
-    hdfs = files.client(settings)
-    before = days.closed(hdfs, chosen) if chosen else {}
-    if not before:
-        return {}
-    found = _batch(settings, min(before), max(before))
-    after = days.closed(hdfs, before)
-    return {day: found.get(day, []) for day, mark in before.items() if after.get(day) == mark}
+_MARTS = {Step.MINUTE: "revenue_minutely", Step.HOUR: "revenue_hourly", Step.DAY: "revenue_daily"}
 
 
-def _batch(settings: Settings, first: date, last: date) -> dict[date, list[MinuteRevenue]]:
-    """All minutes that the batch layer has of a range of days, by the day."""
-    mart = MARTS["revenue_minutely"].qualified
-    with connect(settings) as sql:
-        found = sql.rows(
-            f"SELECT `minute`, revenue, purchases FROM {mart} "  # noqa: S608
-            f"WHERE `date` BETWEEN '{first}' AND '{last}'"
-        )
-    minutes: dict[date, list[MinuteRevenue]] = {}
-    for minute, amount, purchases in found:
-        moment = datetime.fromisoformat(minute).replace(tzinfo=UTC)
-        settled = MinuteRevenue(moment, amount, purchases, NOTHING, "batch")
-        minutes.setdefault(moment.date(), []).append(settled)
-    return minutes
+def _batch(day: date, rows: Rows, step: Step) -> list[PeriodRevenue]:
+    """A closed day's rows of the mart of this step; a day without revenue has a row by the day alone."""
+    starts = {
+        Step.MINUTE: lambda row: datetime.fromisoformat(row["minute"]).replace(tzinfo=UTC),
+        Step.HOUR: lambda row: datetime.combine(day, time(int(row["hour"])), UTC),
+        Step.DAY: lambda row: datetime.combine(day, time(), UTC),
+    }
+    return [
+        PeriodRevenue(starts[step](row), row["revenue"], row["purchases"], NOTHING, "batch")
+        for row in rows
+        if row["purchases"]
+    ]
 
 
-def _speed(settings: Settings, start: datetime, end: datetime) -> list[MinuteRevenue]:
-    on_time = speed.revenue(settings, start, end)
-    late = speed.late_revenue(settings, start, end)
-    minutes = []
-    for minute in on_time.keys() | late.keys():
-        came_late = late.get(minute, Revenue())
-        together = add_revenue([on_time.get(minute, Revenue()), came_late])
-        minutes.append(MinuteRevenue(minute, together.amount, together.purchases, came_late.amount, "speed"))
-    return minutes
+def _speed(layers: Layers, start: datetime, end: datetime, step: Step) -> list[PeriodRevenue]:
+    on_time = _by_step(layers.revenue(start, end), step)
+    late = _by_step(layers.late_revenue(start, end), step)
+    periods = []
+    for period in on_time.keys() | late.keys():
+        came_late = late.get(period, Revenue())
+        together = add_revenue([on_time.get(period, Revenue()), came_late])
+        periods.append(PeriodRevenue(period, together.amount, together.purchases, came_late.amount, "speed"))
+    return periods
 
 
-def _open_ranges(start: datetime, end: datetime, closed: set[date]) -> list[tuple[datetime, datetime]]:
-    """``[start, end)`` without the closed days, as few ranges as there are."""
-    ranges: list[tuple[datetime, datetime]] = []
+def _by_step(minutes: dict[datetime, Revenue], step: Step) -> dict[datetime, Revenue]:
+    parts: dict[datetime, list[Revenue]] = {}
+    for minute, revenue in minutes.items():
+        parts.setdefault(step.floor(minute), []).append(revenue)
+    return {start: add_revenue(found) for start, found in parts.items()}
+
+
+def _by_day(start: datetime, end: datetime) -> Iterable[tuple[datetime, datetime]]:
+    """``[start, end)`` cut at midnights (UTC): neither layer is asked for more than a day at once."""
     while start < end:
-        midnight = _midnight(start)
-        until = min(end, midnight + timedelta(days=1))
-        if midnight.date() not in closed:
-            if ranges and ranges[-1][1] == start:
-                ranges[-1] = (ranges[-1][0], until)
-            else:
-                ranges.append((start, until))
+        until = min(end, Step.DAY.floor(start) + timedelta(days=1))
+        yield start, until
         start = until
-    return ranges
-
-
-def _midnight(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

@@ -1,19 +1,20 @@
 """The merged views without servers: which layer answers for which minute."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import click
 import pytest
 
 from contracts.hbase import Revenue
 from contracts.settings import Settings
-from serving import days, speed, views
+from serving import views
 from serving.__main__ import Length, Minute, minute_range
 from serving.days import Mark
-from serving.views import MinuteRevenue
+from serving.layers import Layers, Rows
+from serving.views import PeriodRevenue, Step
 
 NOW = datetime(2026, 11, 23, 9, 30, 12, tzinfo=UTC)
 SETTINGS = Settings()
@@ -23,7 +24,7 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-class Layers:
+class Known(Layers):
     """Both layers with the same minutes, so that a minute counted twice shows."""
 
     batch: ClassVar = {
@@ -45,18 +46,32 @@ class Layers:
     }
 
     def __init__(self) -> None:
+        super().__init__(SETTINGS)
         self.asked: list[str] = []
-        self.closed = {date(2026, 11, 21): Mark("night", 7, closed=True)}
+        self.days = {date(2026, 11, 21): Mark("night", 7, closed=True)}
         self.while_asked: Callable[[], None] = lambda: None
 
-    def closed_days(self, _: Any, days: Iterable[date]) -> dict[date, Mark]:
-        return {day: self.closed[day] for day in days if day in self.closed}
+    def closed(self, chosen: Iterable[date]) -> dict[date, Mark]:
+        return {day: self.days[day] for day in chosen if day in self.days}
 
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
-        first, last = query.split("'")[1], query.split("'")[3]
-        self.asked.append(f"batch {first}..{last}")
+    def mart(self, table: str, chosen: Collection[date]) -> dict[date, Rows]:
+        self.asked.append(f"batch {table} {', '.join(map(str, sorted(chosen)))}")
         self.while_asked()
-        return [row for day, rows in self.batch.items() if first <= day <= last for row in rows]
+        return {day: self.rows(table, self.batch.get(str(day), [])) for day in chosen}
+
+    @staticmethod
+    def rows(table: str, minutes: list[tuple[str, Decimal, int]]) -> Rows:
+        """As the marts of minutes, hours and days have them."""
+        if table == "revenue_minutely":
+            return [{"minute": minute, "revenue": amount, "purchases": count} for minute, amount, count in minutes]
+        total = {"revenue": sum(row[1] for row in minutes), "purchases": sum(row[2] for row in minutes)}
+        return [{"hour": minutes[0][0][11:13], **total} if table == "revenue_hourly" else total] if minutes else []
+
+    def revenue(self, start: datetime, end: datetime) -> dict[datetime, Revenue]:
+        return self.scan(self.on_time, start, end)
+
+    def late_revenue(self, start: datetime, end: datetime) -> dict[datetime, Revenue]:
+        return self.scan(self.late, start, end)
 
     def scan(self, minutes: dict[datetime, Revenue], start: datetime, end: datetime) -> dict[datetime, Revenue]:
         self.asked.append(f"speed {start:%dT%H:%M}..{end:%dT%H:%M}")
@@ -64,60 +79,69 @@ class Layers:
 
 
 @pytest.fixture
-def layers(monkeypatch: pytest.MonkeyPatch) -> Layers:
-    from contextlib import nullcontext
-
-    both = Layers()
-    monkeypatch.setattr(days, "closed", both.closed_days)
-    monkeypatch.setattr(views, "connect", lambda settings: nullcontext(both))
-    monkeypatch.setattr(speed, "revenue", lambda settings, start, end: both.scan(both.on_time, start, end))
-    monkeypatch.setattr(speed, "late_revenue", lambda settings, start, end: both.scan(both.late, start, end))
-    return both
+def layers() -> Known:
+    return Known()
 
 
-def test_each_minute_comes_from_one_layer(layers: Layers) -> None:
-    found = views.revenue(SETTINGS, at("2026-11-21T00:00"), at("2026-11-23T09:31"), NOW)
+def test_each_minute_comes_from_one_layer(layers: Known) -> None:
+    found = views.revenue(layers, at("2026-11-21T00:00"), at("2026-11-23T09:31"), NOW)
     zero = Decimal("0.00")
     assert found == [
-        MinuteRevenue(at("2026-11-21T23:59"), Decimal("1.00"), 1, zero, "batch"),
-        MinuteRevenue(at("2026-11-22T00:00"), Decimal("2.00"), 2, zero, "speed"),
-        MinuteRevenue(at("2026-11-22T12:00"), Decimal("4.40"), 5, Decimal("0.40"), "speed"),
-        MinuteRevenue(at("2026-11-22T13:00"), Decimal("0.50"), 1, Decimal("0.50"), "speed"),
-        MinuteRevenue(at("2026-11-23T09:00"), Decimal("8.00"), 8, zero, "speed"),
-        MinuteRevenue(at("2026-11-23T09:30"), Decimal("16.00"), 16, zero, "speed"),
+        PeriodRevenue(at("2026-11-21T23:59"), Decimal("1.00"), 1, zero, "batch"),
+        PeriodRevenue(at("2026-11-22T00:00"), Decimal("2.00"), 2, zero, "speed"),
+        PeriodRevenue(at("2026-11-22T12:00"), Decimal("4.40"), 5, Decimal("0.40"), "speed"),
+        PeriodRevenue(at("2026-11-22T13:00"), Decimal("0.50"), 1, Decimal("0.50"), "speed"),
+        PeriodRevenue(at("2026-11-23T09:00"), Decimal("8.00"), 8, zero, "speed"),
+        PeriodRevenue(at("2026-11-23T09:30"), Decimal("16.00"), 16, zero, "speed"),
     ]
-    assert layers.asked == ["batch 2026-11-21..2026-11-21"] + ["speed 22T00:00..23T09:31"] * 2
+    assert layers.asked == [
+        "batch revenue_minutely 2026-11-21",
+        *["speed 22T00:00..23T00:00"] * 2,
+        *["speed 23T00:00..23T09:31"] * 2,
+    ]
 
 
-def test_a_layer_that_is_not_needed_is_not_asked(layers: Layers) -> None:
-    views.revenue(SETTINGS, at("2026-11-23T00:00"), at("2026-11-23T09:31"), NOW)
+def test_a_layer_that_is_not_needed_is_not_asked(layers: Known) -> None:
+    views.revenue(layers, at("2026-11-23T00:00"), at("2026-11-23T09:31"), NOW)
     assert layers.asked == ["speed 23T00:00..23T09:31"] * 2
     layers.asked.clear()
-    views.revenue(SETTINGS, at("2026-11-21T00:00"), at("2026-11-22T00:00"), NOW)
-    assert layers.asked == ["batch 2026-11-21..2026-11-21"]
+    views.revenue(layers, at("2026-11-21T00:00"), at("2026-11-22T00:00"), NOW)
+    assert layers.asked == ["batch revenue_minutely 2026-11-21"]
 
 
-def test_a_day_that_is_made_anew_while_it_is_read_is_taken_from_speed(layers: Layers) -> None:
+def test_a_day_that_is_made_anew_while_it_is_read_is_taken_from_speed(layers: Known) -> None:
     def closed_again() -> None:
-        layers.closed[date(2026, 11, 21)] = Mark("next night", 9, closed=True)
+        layers.days[date(2026, 11, 21)] = Mark("next night", 9, closed=True)
 
     layers.while_asked = closed_again
-    [minute] = views.revenue(SETTINGS, at("2026-11-21T00:00"), at("2026-11-22T00:00"), NOW)
+    [minute] = views.revenue(layers, at("2026-11-21T00:00"), at("2026-11-22T00:00"), NOW)
     assert (minute.revenue, minute.source) == (Decimal("1.00"), "speed")
-    layers.while_asked = layers.closed.clear
-    [minute] = views.revenue(SETTINGS, at("2026-11-21T00:00"), at("2026-11-22T00:00"), NOW)
+    layers.while_asked = layers.days.clear
+    [minute] = views.revenue(layers, at("2026-11-21T00:00"), at("2026-11-22T00:00"), NOW)
     assert minute.source == "speed"
 
 
-def test_a_closed_day_without_revenue_asks_no_other_layer(layers: Layers) -> None:
-    layers.closed = {date(2026, 11, 20): Mark("night", 7, closed=True)}
-    assert views.revenue(SETTINGS, at("2026-11-20T00:00"), at("2026-11-21T00:00"), NOW) == []
-    assert layers.asked == ["batch 2026-11-20..2026-11-20"]
+def test_a_closed_day_without_revenue_asks_no_other_layer(layers: Known) -> None:
+    layers.days = {date(2026, 11, 20): Mark("night", 7, closed=True)}
+    assert views.revenue(layers, at("2026-11-20T00:00"), at("2026-11-21T00:00"), NOW) == []
+    assert layers.asked == ["batch revenue_minutely 2026-11-20"]
 
 
-def test_a_range_within_a_day(layers: Layers) -> None:
-    found = views.revenue(SETTINGS, at("2026-11-22T00:01"), at("2026-11-22T12:01"), NOW)
-    assert [minute.minute for minute in found] == [at("2026-11-22T12:00")]
+@pytest.mark.parametrize("step", list(Step))
+def test_steps_add_up_to_the_minutes(layers: Known, step: Step) -> None:
+    start, end = at("2026-11-20T00:00"), at("2026-11-24T00:00")
+    minutes, found = (views.revenue(layers, start, end, NOW, asked) for asked in (Step.MINUTE, step))
+    summed: dict[datetime, Decimal] = {}
+    for minute in minutes:
+        summed[step.floor(minute.start)] = summed.get(step.floor(minute.start), Decimal(0)) + minute.revenue
+    assert {period.start: period.revenue for period in found} == summed
+    assert sum(period.purchases for period in found) == sum(minute.purchases for minute in minutes)
+    assert [period.source for period in found if period.start.day == 21] == ["batch"]
+
+
+def test_a_range_within_a_day(layers: Known) -> None:
+    found = views.revenue(layers, at("2026-11-22T00:01"), at("2026-11-22T12:01"), NOW)
+    assert [minute.start for minute in found] == [at("2026-11-22T12:00")]
 
 
 def test_the_last_minutes_include_this_one() -> None:

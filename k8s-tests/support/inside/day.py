@@ -11,13 +11,14 @@ from contracts import paths
 from contracts.hive import MARTS, RAW
 from contracts.settings import Settings
 from serving import days, views
+from serving.layers import Layers
 
 (text,) = sys.argv[1:]
 day = date.fromisoformat(text)
 settings = Settings.from_environment()
 files = hdfs.client(settings)
 start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-served = views.revenue(settings, start, start + timedelta(days=1), datetime.now(UTC))
+served = views.revenue(Layers(settings), start, start + timedelta(days=1), datetime.now(UTC))
 with connect(settings) as sql:
     of_day = f"WHERE `date` = '{day}'"
     revenue = sql.rows(f"SELECT revenue FROM {MARTS['revenue_daily'].qualified} {of_day}")  # noqa: S608

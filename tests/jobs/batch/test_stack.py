@@ -31,6 +31,7 @@ from contracts.settings import Settings
 from jobs.prepare import create_hive_tables
 from jobs.streaming.commits import Writer
 from serving import views
+from serving.layers import Layers
 from tests.support import running
 from tests.support.batch_data import DAY, NEXT_DAY, Landed, shop_days
 from tests.support.running import Done, Job, ok
@@ -189,8 +190,8 @@ def test_a_minute_that_differs_fails_the_reconciliation_and_is_named(
 
 def test_serving_takes_each_minute_from_one_layer(first_run: dict[str, list[tuple[Any, ...]]], stack: Settings) -> None:
     start, now = datetime(2026, 11, 21, tzinfo=UTC), datetime(2026, 11, 22, 12, tzinfo=UTC)
-    found = views.revenue(stack, start, now, now)
-    assert [(f"{minute.minute:%dT%H:%M}", str(minute.revenue), minute.source) for minute in found] == [
+    found = views.revenue(Layers(stack), start, now, now)
+    assert [(f"{minute.start:%dT%H:%M}", str(minute.revenue), minute.source) for minute in found] == [
         ("21T09:05", "20.20", "batch"),
         ("21T09:06", "0.05", "batch"),
         ("21T10:00", "99.99", "batch"),
@@ -198,7 +199,7 @@ def test_serving_takes_each_minute_from_one_layer(first_run: dict[str, list[tupl
         ("21T23:59", "3.00", "batch"),
         ("22T00:00", "5.00", "speed"),
     ]
-    open_day = views.revenue(stack, start, now, start + timedelta(hours=23, minutes=59))
+    open_day = views.revenue(Layers(stack), start, now, start + timedelta(hours=23, minutes=59))
     assert [str(minute.late) for minute in open_day if minute.late] == ["3.00"]
     assert {minute.source for minute in open_day} == {"speed"}
     assert sum(minute.revenue for minute in open_day) == sum(minute.revenue for minute in found)
@@ -208,7 +209,7 @@ def test_serving_takes_each_minute_from_one_layer(first_run: dict[str, list[tupl
 def total(stack: Settings) -> tuple[Decimal, set[str]]:
     """The revenue of DAY as the serving view has it, and the layers that it comes from."""
     start = datetime.fromisoformat(DAY).replace(tzinfo=UTC)
-    found = views.revenue(stack, start, start + timedelta(days=1), start + timedelta(days=2))
+    found = views.revenue(Layers(stack), start, start + timedelta(days=1), start + timedelta(days=2))
     return sum((minute.revenue for minute in found), Decimal(0)), {minute.source for minute in found}
 
 

@@ -1,0 +1,220 @@
+// The shop's page: live from /live, or a past day from /v1. No state but what is shown.
+"use strict";
+
+const $ = (id) => document.getElementById(id);
+const DAY_MS = 86_400_000;
+const money = new Intl.NumberFormat("en-GB", { style: "currency", currency: "EUR" });
+const whole = new Intl.NumberFormat("en-GB");
+const dark = matchMedia("(prefers-color-scheme: dark)");
+let state = {};
+let source = null;
+let request = 0;
+
+// Amounts are decimal strings; they are summed by the API, here they are only shown.
+const euro = (amount) => money.format(Number(amount));
+const today = () => new Date().toISOString().slice(0, 10);
+const addDays = (day, count) => new Date(Date.parse(day) + count * DAY_MS).toISOString().slice(0, 10);
+const clock = (moment) => moment.slice(11, 16);
+
+function say(text, away = false) {
+  if ($("state").textContent !== text) $("state").textContent = text;
+  $("state").classList.toggle("away", away);
+}
+
+function rows(body, found, cells, empty) {
+  const made = found.map((one) => {
+    const row = document.createElement("tr");
+    row.append(...cells(one).map((text) => Object.assign(document.createElement("td"), { textContent: text })));
+    return row;
+  });
+  if (!made.length) {
+    const cell = Object.assign(document.createElement("td"), { textContent: empty, colSpan: 4 });
+    made.push(document.createElement("tr"));
+    made[0].append(cell);
+  }
+  body.replaceChildren(...made);
+}
+
+function plot(id, traces, layout = {}) {
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name) => style.getPropertyValue(name).trim();
+  const axis = { gridcolor: colour("--line"), zerolinecolor: colour("--line"), fixedrange: true, automargin: true };
+  const { xaxis = {}, yaxis = {}, ...rest } = layout;
+  const whole_layout = {
+    margin: { l: 50, r: 10, t: 10, b: 35 },
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { color: colour("--ink"), family: "system-ui, sans-serif" },
+    legend: { orientation: "h", y: 1.12 },
+    xaxis: { ...axis, ...xaxis },
+    yaxis: { ...axis, rangemode: "tozero", ...yaxis },
+    ...rest,
+  };
+  const colours = ["--accent", "--bad"].map(colour);
+  traces.forEach((trace, number) => {
+    if (trace.type === "bar") trace.marker = { color: colours[number] };
+    else trace.line = { color: colours[number], width: 2 };
+  });
+  Plotly.react(id, traces, whole_layout, { displayModeBar: false, responsive: true, staticPlot: false });
+}
+
+function showMinutes(minutes) {
+  $("over-time-title").textContent = "Revenue, last 60 minutes";
+  const times = minutes.map(([minute]) => minute);
+  const amounts = minutes.map(([, revenue]) => Number(revenue));
+  plot("over-time", [{ x: times, y: amounts, type: "scatter", mode: "lines", name: "EUR a minute" }]);
+  const [last, amount, purchases] = minutes[minutes.length - 2];
+  $("over-time-text").textContent = `${clock(last)}: ${euro(amount)} from ${whole.format(purchases)} purchases.`;
+  $("rate").textContent = `${whole.format(purchases)} in the minute before this one`;
+}
+
+function showHours(day, hours) {
+  $("over-time-title").textContent = `Revenue by hour, ${day}`;
+  plot("over-time", [{ x: hours.map((hour) => clock(hour.start)), y: hours.map((hour) => Number(hour.revenue)), type: "bar", name: "EUR an hour" }], { xaxis: { type: "category" } });
+  const best = hours.reduce((a, b) => (Number(b.revenue) > Number(a.revenue) ? b : a), hours[0]);
+  $("over-time-text").textContent = best ? `Best hour: ${clock(best.start)} with ${euro(best.revenue)}.` : "No revenue.";
+  $("rate").textContent = "";
+}
+
+function showMarts(day, funnel, categories) {
+  const none = `${day} is not closed yet: these come with its daily run.`;
+  $("funnel-title").textContent = `Conversion funnel, ${day}`;
+  $("categories-title").textContent = `Categories, viewed against bought, ${day}`;
+  const steps = funnel?.steps ?? [];
+  plot("funnel", [{ x: steps.map((step) => step.sessions), y: steps.map((step) => step.name), type: "bar", orientation: "h", text: steps.map((step) => `${whole.format(step.sessions)} (${percent(step.of_first)})`), textposition: "auto", name: "sessions" }], { yaxis: { autorange: "reversed", type: "category" } });
+  $("funnel-text").textContent = funnel ? steps.map((step) => `${step.name} ${whole.format(step.sessions)}`).join(" → ") + " sessions" : none;
+  const found = categories?.categories ?? [];
+  const share = (name) => {
+    const all = found.reduce((sum, row) => sum + row[name], 0) || 1;
+    return found.map((row) => (100 * row[name]) / all);
+  };
+  const names = found.map((row) => row.category);
+  plot("categories", [
+    { x: names, y: share("views"), type: "bar", name: "% of views" },
+    { x: names, y: share("units"), type: "bar", name: "% of units bought" },
+  ]);
+  const best = [...found].sort((a, b) => Number(b.affinity) - Number(a.affinity))[0];
+  $("categories-text").textContent = best ? `${best.category} is bought most for its views: ${best.affinity} times the shop's average.` : none;
+}
+
+const percent = (share) => (share === null ? "–" : `${(100 * Number(share)).toFixed(1)} %`);
+
+function showFresh(fresh) {
+  const parts = [`Newest event counted ${time(fresh.newest_counted)}, landed ${time(fresh.newest_landed)}; SQL has all until ${time(fresh.landed_until)}.`];
+  parts.push(fresh.last_closed_day ? `Batch equals speed to the cent up to ${fresh.last_closed_day}, the last reconciled day.` : "No day is reconciled yet.");
+  if (fresh.open_days.length) parts.push(`Open: ${fresh.open_days.join(", ")}.`);
+  $("fresh").textContent = parts.join(" ");
+}
+
+const time = (moment) => (moment ? `${moment.slice(0, 10)} ${moment.slice(11, 19)}` : "–");
+
+function showLive(changed) {
+  if (changed.revenue) {
+    $("revenue").textContent = euro(state.revenue.revenue);
+    $("purchases").textContent = whole.format(state.revenue.purchases);
+    $("late").textContent = euro(state.revenue.late);
+    showMinutes(state.revenue.minutes);
+  }
+  if (changed.before || changed.revenue) {
+    const before = state.before;
+    $("before").textContent = before ? `${euro(before.until_now)} by this time on ${before.day}, ${euro(before.revenue)} in all` : "";
+  }
+  if (changed.fresh) {
+    showFresh(state.fresh);
+    const closed = state.fresh.last_closed_day;
+    if (closed !== showLive.closed) {
+      showLive.closed = closed;
+      if (closed) marts(closed, request);
+      else showMarts(today(), null, null);
+    }
+  }
+  if (changed.clock) {
+    const away = Object.entries(state.clock.away);
+    const told = away.map(([section, since]) => `${section} since ${clock(since)}`).join(", ");
+    say(away.length ? `Not answered: ${told}. What is shown is of before.` : "Live", away.length > 0);
+  }
+  showStock(changed);
+}
+
+function showStock(changed) {
+  if (changed.stock) {
+    $("critical").textContent = whole.format(state.stock.critical);
+    $("critical-note").textContent = "products and warehouses at their threshold or below";
+    rows($("stock"), state.stock.worst, (one) => [one.product_id, one.warehouse, one.level, one.threshold], "Nothing is critical.");
+  }
+  if (changed.alerts) {
+    rows($("alerts"), state.alerts.alerts, (one) => [one.event_time.slice(0, 19).replace("T", " "), one.product_id, one.warehouse, one.stock_level], "No alert yet.");
+  }
+}
+
+async function ask(path) {
+  const answer = await fetch(path, { headers: { Accept: "application/json" } });
+  if (answer.status === 404) return null;
+  if (!answer.ok) throw new Error((await answer.json().catch(() => ({}))).detail ?? answer.statusText);
+  return answer.json();
+}
+
+async function marts(day, mine) {
+  const [funnel, categories] = await Promise.all([ask(`v1/funnel?first=${day}`), ask(`v1/affinity/categories?first=${day}`)]).catch((error) => {
+    say(error.message, true);
+    return [null, null];
+  });
+  if (mine === request) showMarts(day, funnel, categories);
+}
+
+async function showDay(day) {
+  const mine = ++request;
+  $("which").textContent = `on ${day}`;
+  $("live").setAttribute("aria-pressed", "false");
+  say(`Reading ${day} …`);
+  try {
+    const range = (from) => `v1/revenue?from=${from}T00:00:00Z&to=${addDays(from, 1)}T00:00:00Z&by=hour`;
+    const [revenue, before] = await Promise.all([ask(range(day)), ask(range(addDays(day, -7)))]);
+    if (mine !== request) return;
+    $("revenue").textContent = euro(revenue.revenue);
+    $("purchases").textContent = whole.format(revenue.purchases);
+    $("late").textContent = euro(revenue.late);
+    $("before").textContent = `${euro(before.revenue)} on ${addDays(day, -7)}`;
+    showHours(day, revenue.periods);
+    await marts(day, mine);
+    if (mine === request) say(revenue.closed_days.length ? `${day} is closed: batch equals speed to the cent.` : `${day} is open: its figures are the speed layer's.`);
+  } catch (error) {
+    if (mine === request) say(`${day} cannot be shown now: ${error.message}`, true);
+  }
+}
+
+function showNow() {
+  request++;
+  $("which").textContent = "live";
+  $("day").value = "";
+  $("live").setAttribute("aria-pressed", "true");
+  showLive.closed = undefined;
+  showLive(state);
+}
+
+const live = () => $("live").getAttribute("aria-pressed") === "true";
+
+function listen() {
+  source = new EventSource("live");
+  const take = (event, whole_state) => {
+    const changed = JSON.parse(event.data);
+    state = whole_state ? changed : { ...state, ...changed };
+    if (live()) showLive(changed);
+    else showStock(changed);
+  };
+  source.addEventListener("snapshot", (event) => take(event, true));
+  source.addEventListener("change", (event) => take(event, false));
+  source.addEventListener("error", () => {
+    if (live()) say("The connection is lost; trying again. What is shown is of before.", true);
+    if (source.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
+  });
+}
+
+$("day").max = today();
+$("day").addEventListener("change", () => ($("day").value ? showDay($("day").value) : showNow()));
+$("live").addEventListener("click", showNow);
+document.querySelector("form").addEventListener("submit", (event) => event.preventDefault());
+dark.addEventListener("change", () => (live() ? showNow() : showDay($("day").value)));
+addEventListener("pagehide", () => source?.close());
+addEventListener("pageshow", (event) => event.persisted && listen());
+listen();
