@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from shutil import which
 from typing import Any
 
 import pytest
@@ -17,14 +16,12 @@ from selenium.webdriver.support.ui import WebDriverWait
 from clients.retry import until
 from contracts.dag import DAG_ID
 from dags.ecommerce_daily_analytics import TASKS
-from deploy.clusters.node import packages
 from support.airflow import Airflow
 from support.platform import Platform
+from tests.support.browser import chromium
 
 SCREENSHOT = Path(__file__).parents[1] / "build" / "airflow.png"
 EMPTY_DAY = "2026-01-02"
-BROWSER = {"chromium": "chromium", "chromedriver": "chromium-driver"}
-"""Programs, and the Debian packages that they come from."""
 
 
 @pytest.fixture(scope="session")
@@ -115,26 +112,8 @@ def test_a_failing_task_is_retried_and_seen(platform: Platform, finished: str, a
 @pytest.fixture
 def browser(platform: Platform) -> Iterator[webdriver.Chrome]:
     """Debian's chromium, in which the ingress's host name is loopback."""
-    packages.install(BROWSER)
-    paths = {name: which(name) for name in BROWSER}
-    options = webdriver.ChromeOptions()
-    options.binary_location = paths["chromium"] or ""
-    for flag in (
-        "headless",
-        "no-sandbox",
-        "disable-gpu",
-        "disable-quic",
-        "no-first-run",
-        "disable-background-networking",
-        "disable-component-update",
-        "disable-sync",
-        "no-proxy-server",
-        "window-size=1400,1000",
-    ):
-        options.add_argument(f"--{flag}")
-    driver = webdriver.Chrome(options, webdriver.ChromeService(paths["chromedriver"]))
-    yield driver
-    driver.quit()
+    with chromium() as driver:
+        yield driver
 
 
 def test_the_ui_shows_the_dag_in_a_browser(

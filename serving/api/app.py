@@ -146,6 +146,7 @@ def _add_views(app: FastAPI, layers: Layers) -> None:
         limit: Limit = 100,
     ) -> answers.Stocks:
         """Stock as of the last seconds, by product and warehouse."""
+        _one_of("warehouse", warehouse, WAREHOUSES)
         return figures.stocks(layers, warehouse, critical, offset, limit)
 
     @app.get("/v1/stock/{product_id}", tags=["stock"], **one)

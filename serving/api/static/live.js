@@ -210,11 +210,22 @@ function listen() {
   });
 }
 
+/** What the address asks for: `#2026-11-23` is that day, else live. */
+function follow() {
+  const day = location.hash.slice(1);
+  if (/^\d{4}-\d\d-\d\d$/.test(day)) {
+    $("day").value = day;
+    showDay(day);
+  } else if (!live()) showNow();
+}
+
 $("day").max = today();
-$("day").addEventListener("change", () => ($("day").value ? showDay($("day").value) : showNow()));
-$("live").addEventListener("click", showNow);
+$("day").addEventListener("change", () => (location.hash = $("day").value));
+$("live").addEventListener("click", () => (location.hash = ""));
+addEventListener("hashchange", follow);
 document.querySelector("form").addEventListener("submit", (event) => event.preventDefault());
 dark.addEventListener("change", () => (live() ? showNow() : showDay($("day").value)));
 addEventListener("pagehide", () => source?.close());
 addEventListener("pageshow", (event) => event.persisted && listen());
 listen();
+follow();

@@ -179,6 +179,7 @@ REVENUE = "/v1/revenue?from={}&to={}&by={}"
         ("/v1/stock?limit=1001", 422, "limit"),
         ("/v1/stock?offset=-1", 422, "offset"),
         ("/v1/stock?critical=perhaps", 422, "critical"),
+        ("/v1/stock?warehouse=null&warehouse=null", 422, "known are north, south"),
         ("/v1/affinity/products?first=2026-11-23&category=cars", 422, "known are electronics"),
         (REVENUE.format("2026-11-24T00:00:00Z", "2026-11-24T00:00:00Z", "hour"), 422, "not before"),
         (REVENUE.format("2026-11-24T00:00:00", "2026-11-25T00:00:00Z", "hour"), 422, "timezone"),
