@@ -27,6 +27,7 @@ IMAGES = (
     "tasks",
     "airflow",
     "generator",
+    "serving",
 )
 """What the charts name; ``base`` stands below them all, and ``build`` builds them."""
 VERSION: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]

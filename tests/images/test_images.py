@@ -18,7 +18,7 @@ from local.site import ROOT
 from local.tools import OPENED_PACKAGES
 from tests.support.running import ok, run
 
-GROUPS = ("tasks", "spark", "generator", "airflow")
+GROUPS = ("tasks", "spark", "generator", "serving", "airflow")
 PROBE = ROOT / "clients" / "probe.py"
 
 
@@ -146,6 +146,7 @@ PROGRAMS = {
     "clients.sql clients.metastore jobs.batch.tasks.revenue jobs.batch.tasks.reconcile jobs.batch.tasks.export_csv",
     "spark": "jobs.streaming.ingest jobs.streaming.speed jobs.prepare clients.__main__ clients.sql",
     "generator": "generator.cli",
+    "serving": "serving.api.app",
     "airflow": "contracts.dag",
 }
 """What runs in an image."""

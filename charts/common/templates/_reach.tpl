@@ -21,14 +21,14 @@ hdfs:
     8019: [hdfs-namenode]
     8020: &hdfs [hdfs-namenode, hdfs-datanode, hbase-master, hbase-regionserver, hbase-thrift, hive-metastore, sql, impala-catalogd, impala-coordinator, impala-executor, spark-ingest, spark-ingest-executor, spark-speed, spark-speed-executor]
     # WebHDFS; and its state, for which pods wait.
-    9870: [hdfs-namenode, hdfs-folders, hbase-master, hbase-regionserver, hbase-thrift, hive-metastore, sql, spark-ingest, spark-ingest-executor, spark-speed, airflow-task, test]
+    9870: [hdfs-namenode, hdfs-folders, hbase-master, hbase-regionserver, hbase-thrift, hive-metastore, sql, spark-ingest, spark-ingest-executor, spark-speed, serving, airflow-task, test]
   hdfs-journalnode:
     8480: [hdfs-namenode, hdfs-journalnode]
     8485: [hdfs-namenode, hdfs-journalnode]
   hdfs-datanode:
     9866: *hdfs
     9867: *hdfs
-    9864: [spark-ingest, spark-ingest-executor, airflow-task, test]
+    9864: [spark-ingest, spark-ingest-executor, serving, airflow-task, test]
 hbase:
   hbase-master:
     16000: [hbase-master, hbase-regionserver, hbase-thrift]
@@ -36,7 +36,7 @@ hbase:
     16020: [hbase-master, hbase-regionserver, hbase-thrift]
     16030: [hbase-thrift]
   hbase-thrift:
-    9090: [hbase-tables, spark-speed, spark-speed-executor, airflow-task, test]
+    9090: [hbase-tables, spark-speed, spark-speed-executor, serving, airflow-task, test]
 hive-metastore:
   hive-metastore:
     9083: [sql, spark-ingest, airflow-task, test, impala-catalogd, impala-coordinator, impala-executor]
@@ -44,7 +44,7 @@ hive-metastore:
     5432: [hive-metastore]
 sql:
   sql:
-    21050: &sql [hive-tables, airflow-task, test]
+    21050: &sql [hive-tables, serving, airflow-task, test]
   impala-coordinator:
     21050: *sql
     0: &impala [impala-statestored, impala-catalogd, impala-coordinator, impala-executor]
@@ -62,6 +62,9 @@ spark:
     7079: [spark-speed-executor]
   spark-speed-executor:
     0: [spark-speed, spark-speed-executor]
+serving:
+  serving:
+    8050: [test]
 airflow:
   airflow-api-server:
     8080: [airflow-scheduler, airflow-dag-processor, airflow-triggerer]
