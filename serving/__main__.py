@@ -1,6 +1,8 @@
 """``python -m serving``: the serving views at the command line."""
 
 import re
+import time
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -8,11 +10,14 @@ from typing import Any
 
 import click
 import msgspec
-from rich.console import Console
+from rich.bar import Bar
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.table import Table
 
 from clients.hbase import HBASE_SETTINGS
 from clients.hdfs import HDFS_SETTINGS
+from clients.retry import hurry
 from clients.sql import SQL_SETTINGS
 from contracts.command import run, with_settings
 from contracts.errors import NotFound
@@ -20,8 +25,12 @@ from contracts.events import critical, timestamp
 from contracts.settings import Settings
 from serving import speed, views
 from serving.layers import Layers
+from serving.now import Now, Section
 
 MINUTE = timedelta(minutes=1)
+LOOK_SECONDS = 5.0
+"""For one answer to ``watch``."""
+WATCHED_MINUTES, WATCHED_STOCK = 15, 8
 UNITS = {"m": MINUTE, "h": timedelta(hours=1), "d": timedelta(days=1)}
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
 
@@ -168,6 +177,51 @@ def alerts(newest: int, as_json: bool, settings: Settings) -> None:
             alert.event_time, alert.product_id, alert.warehouse, str(alert.stock_level), str(alert.critical_threshold)
         )
     Console().print(table)
+
+
+@main.command()
+@with_settings(*SQL_SETTINGS, *HDFS_SETTINGS, *HBASE_SETTINGS)
+def watch(settings: Settings) -> None:
+    """The shop, live in the terminal, until Ctrl-C: today's revenue, the last hour, critical stock, how fresh it is."""
+    now = Now(Layers(settings))
+    with Live(auto_refresh=False, screen=Console().is_terminal) as shown, suppress(KeyboardInterrupt):
+        while True:
+            with hurry(LOOK_SECONDS):
+                now.look()
+            shown.update(picture(now.state), refresh=True)
+            time.sleep(1)
+
+
+def picture(state: dict[str, Section]) -> Group:
+    """The sections of :class:`Now` as a terminal shows them; those that no server has answered yet are left out."""
+    clock, revenue, stock, fresh = (state.get(name) for name in ("clock", "revenue", "stock", "fresh"))
+    parts: list[RenderableType] = []
+    if clock:
+        away = ", ".join(f"{section} since {since[11:19]}" for section, since in clock["away"].items())
+        told = f"[red]not answered: {away}[/]" if away else "live"
+        parts.append(f"[bold]The shop on {clock['day']}[/], {clock['now'][11:19]} UTC, {told}")
+    if revenue:
+        before = state.get("before")
+        compared = f"   {before['until_now']:,} EUR by this time on {before['day']}" if before else ""
+        parts.append(f"{revenue['revenue']:,} EUR from {revenue['purchases']:,} purchases{compared}")
+        parts.append(_minutes_table(revenue["minutes"][-WATCHED_MINUTES:]))
+    if stock:
+        table = Table("product", "warehouse", "stock", "critical at", title=f"Critical stock: {stock['critical']}")
+        for one in stock["worst"][:WATCHED_STOCK]:
+            table.add_row(one["product_id"], one["warehouse"], str(one["level"]), str(one["threshold"]))
+        parts.append(table)
+    if fresh:
+        newest = f"newest event counted {fresh['newest_counted']}, landed {fresh['newest_landed']}"
+        parts.append(f"[dim]{newest}; last reconciled day {fresh['last_closed_day']}[/]")
+    return Group(*parts)
+
+
+def _minutes_table(minutes: list[list[Any]]) -> Table:
+    most = max((amount for _, amount, _ in minutes), default=Decimal(0)) or Decimal(1)
+    table = Table("minute", "EUR", "purchases", "", box=None)
+    for minute, amount, purchases in minutes:
+        table.add_row(minute[11:16], f"{amount:,}", f"{purchases:,}", Bar(float(most), 0, float(amount), width=40))
+    return table
 
 
 def minute_range(

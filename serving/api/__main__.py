@@ -18,6 +18,7 @@ from serving.api.app import create_app
 from serving.api.guarded import GuardedLayers
 from serving.api.live import Live
 from serving.api.login import USER, read_password
+from serving.now import Now
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def main(settings: Settings, api: ApiSettings) -> None:
         raise Mistake("give either --password-file, with the password that readers need, or --open for an API without")
     password = None if api.open else read_password(Path(api.password_file))
     layers = GuardedLayers(settings)
-    app = create_app(layers, Live(GuardedLayers(settings)), password)
+    app = create_app(layers, Live(Now(GuardedLayers(settings))), password)
     if api.metrics_port:
         try:
             prometheus_client.start_http_server(api.metrics_port, api.metrics_host)

@@ -1,13 +1,14 @@
 """The API's figures: views of the layers in its own terms, without HTTP."""
 
 from collections import defaultdict
-from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import asdict
+from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final, NamedTuple, TypeVar
 
+import serving.now
 from contracts.errors import NotFound
-from contracts.events import critical, from_epoch_ms
+from contracts.events import critical
 from contracts.hbase import NOTHING, Stock
 from serving import views
 from serving.api import answers
@@ -15,8 +16,6 @@ from serving.days import Mark, end_of, is_closed
 from serving.layers import Layers, Rows
 from serving.views import RevenueView, Step
 
-OPEN_DAYS: Final = 45
-"""Of the days with rows, how many are looked at, the newest: a day older than 30 gets no rows."""
 _PLACES: Final = Decimal("0.0001")
 Row = TypeVar("Row")
 
@@ -231,23 +230,7 @@ def _state(day: date, mark: Mark | None, newest: dict[str, int], now: datetime) 
 
 def freshness(layers: Layers, now: datetime) -> answers.Freshness:
     """How fresh each layer is."""
-    commit = layers.commit()
-    over = [day for day in map(date.fromisoformat, sorted(commit.days)) if end_of(day) <= now][-OPEN_DAYS:]
-    marks = layers.marks(over)
-    closed = [day for day, mark in marks.items() if mark and is_closed(day, mark, commit.days)]
-    return answers.Freshness(
-        as_of=now,
-        newest_landed=_newest(state.newest_ms for state in commit.partitions.values()),
-        newest_counted=_newest(state.newest_ms for state in layers.progress().values()),
-        landed_until=layers.landed_until(),
-        last_closed_day=max(closed, default=None),
-        open_days=[day for day in over if day not in closed],
-    )
-
-
-def _newest(times: Iterable[int | None]) -> datetime | None:
-    known = [ms for ms in times if ms is not None]
-    return from_epoch_ms(max(known)).astimezone(UTC) if known else None
+    return answers.Freshness(as_of=now, **asdict(serving.now.freshness(layers, now)))
 
 
 def _share(part: int, whole: int) -> Decimal | None:

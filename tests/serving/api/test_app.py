@@ -2,9 +2,8 @@
 
 import threading
 import time
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -16,6 +15,7 @@ from serving.api.app import create_app
 from serving.api.gate import Gate
 from serving.api.live import Live
 from serving.days import Mark
+from serving.now import Now
 from serving.speed import Profile
 from tests.support.known_layers import KnownLayers
 
@@ -72,7 +72,7 @@ def layers() -> KnownLayers:
 def api(layers: KnownLayers, monkeypatch: pytest.MonkeyPatch) -> TestClient:
     monkeypatch.setattr("serving.api.app._now", lambda: NOON)
     # The poller is not run: its looks would stand among what was asked.
-    return TestClient(create_app(layers, Live(layers), None), raise_server_exceptions=False)
+    return TestClient(create_app(layers, Live(Now(layers)), None), raise_server_exceptions=False)
 
 
 def test_revenue_comes_from_the_layer_that_has_it(api: TestClient) -> None:
@@ -233,7 +233,7 @@ def test_an_error_of_its_own_shows_no_inside(api: TestClient, layers: KnownLayer
 
 
 def test_only_the_password_opens(layers: KnownLayers) -> None:
-    api = TestClient(create_app(layers, Live(layers), PASSWORD))
+    api = TestClient(create_app(layers, Live(Now(layers)), PASSWORD))
     for path in ("/", "/v1/today", "/live", "/docs", "/openapi.json", "/assets/live.js", "/nothing", "//v1/today"):
         for given in (None, ("shop", ""), ("shop", PASSWORD + "x"), ("admin", PASSWORD), ("", "")):
             answer = api.get(path, auth=given)
@@ -283,49 +283,3 @@ def test_a_gate_lets_so_many_through_and_closes_for_a_while() -> None:
     time.sleep(1.1)
     with gate():
         pass
-
-
-def state_of(live: Live) -> dict[str, Any]:
-    live.look()
-    return live.state
-
-
-def test_the_live_state_says_what_changed(layers: KnownLayers) -> None:
-    clock = [NOON]
-    live = Live(layers, lambda: clock[0])
-    first = live.look()
-    assert set(first) == {"revenue", "alerts", "before", "stock", "fresh", "clock"}
-    assert (str(first["revenue"]["revenue"]), first["revenue"]["purchases"]) == ("5.50", 2)
-    assert len(first["revenue"]["minutes"]) == 60
-    assert set(live.look()) == {"clock"}
-    layers.on_time[NOON.replace(minute=34, second=0, microsecond=0)] = Revenue(Decimal("1.00"), 1)
-    assert str(live.look()["revenue"]["revenue"]) == "6.50"
-
-
-def test_the_live_state_goes_over_midnight(layers: KnownLayers) -> None:
-    before_midnight = datetime(2026, 11, 24, 23, 59, 59, tzinfo=UTC)
-    layers.on_time, layers.late = {before_midnight.replace(second=0): Revenue(Decimal("2.00"), 1)}, {}
-    clock = [before_midnight]
-    live = Live(layers, lambda: clock[0])
-    assert str(state_of(live)["revenue"]["revenue"]) == "2.00"
-    clock[0] += timedelta(seconds=2)
-    after = state_of(live)
-    assert (after["clock"]["day"], str(after["revenue"]["revenue"])) == ("2026-11-25", "0.00")
-    assert [str(revenue) for _, revenue, _ in after["revenue"]["minutes"]][-2:] == ["2.00", "0.00"]
-
-
-def test_the_live_state_outlives_a_server(layers: KnownLayers) -> None:
-    live = Live(layers, lambda: NOON)
-    live.look()
-
-    def fail(what: str) -> None:
-        if what in ("revenue", "late", "alerts", "stocks", "progress"):
-            raise Unreachable("HBase is away")
-
-    layers.failing = fail
-    live.look()
-    assert set(live.state["clock"]["away"]) >= {"revenue", "alerts"}
-    assert str(live.state["revenue"]["revenue"]) == "5.50"
-    layers.failing = lambda _: None
-    live.look()
-    assert live.state["clock"]["away"] == {}

@@ -1,0 +1,182 @@
+"""What the shop's owner looks at, kept current: sections of figures, each looked at as often as it changes.
+
+Shown by the live page (``serving.api``) and in the terminal (``python -m serving watch``).
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from contracts.errors import PlatformError
+from contracts.events import critical, from_epoch_ms, timestamp
+from contracts.hbase import NOTHING
+from serving import views
+from serving.days import end_of, is_closed
+from serving.layers import Layers
+from serving.views import PeriodRevenue, Step
+
+MINUTES: Final = 60
+"""How many of the last minutes are shown."""
+CHANGING: Final = timedelta(minutes=15)
+"""Of the last minutes those that change: the watermark's, and what a slow batch is behind."""
+NEWEST_ALERTS: Final = 20
+WORST_STOCK: Final = 20
+OPEN_DAYS: Final = 45
+"""Of the days with rows, how many are looked at, the newest: a day older than 30 gets no rows."""
+Section = dict[str, Any]
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How fresh each layer is; times are UTC, None where nothing has come yet.
+
+    ``newest_landed``, ``newest_counted``: time of the newest event in the batch layer's files, and counted by the speed
+    layer. ``landed_until``: all that Kafka had at this time is landed. ``open_days``: over, with rows, and not closed.
+    """
+
+    newest_landed: datetime | None
+    newest_counted: datetime | None
+    landed_until: datetime | None
+    last_closed_day: date | None
+    open_days: list[date]
+
+
+def freshness(layers: Layers, now: datetime) -> Freshness:
+    """Raises :class:`PlatformError` where a layer cannot be asked."""
+    commit = layers.commit()
+    over = [day for day in map(date.fromisoformat, sorted(commit.days)) if end_of(day) <= now][-OPEN_DAYS:]
+    marks = layers.marks(over)
+    closed = [day for day, mark in marks.items() if mark and is_closed(day, mark, commit.days)]
+    return Freshness(
+        _newest(state.newest_ms for state in commit.partitions.values()),
+        _newest(progress.newest_ms for progress in layers.progress().values()),
+        layers.landed_until(),
+        max(closed, default=None),
+        [day for day in over if day not in closed],
+    )
+
+
+def _newest(times: Iterable[int | None]) -> datetime | None:
+    known = [ms for ms in times if ms is not None]
+    return from_epoch_ms(max(known)) if known else None
+
+
+class Now:
+    """The sections as of the newest :meth:`look`: ``revenue``, ``alerts``, ``before``, ``stock``, ``fresh``, ``clock``.
+
+    Where a server does not answer, its sections stay, and ``clock`` says since when they do (``away``).
+    """
+
+    def __init__(self, layers: Layers, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._layers, self._clock = layers, clock
+        self.state: dict[str, Section] = {}
+        self._away: dict[str, str] = {}
+        self._day: date | None = None
+        self._minutes: dict[datetime, PeriodRevenue] = {}
+        self._before: list[PeriodRevenue] = []
+        self._due: dict[str, float] = {}
+
+    def look(self) -> dict[str, Section]:
+        """Asks the layers for what is due, and returns the sections that changed, ``clock`` always."""
+        now = self._clock()
+        if now.date() != self._day:
+            self._day, self._minutes, self._before, self._due = now.date(), {}, [], {}
+        looks: dict[str, tuple[float, Callable[[datetime], Section]]] = {
+            "revenue": (0, self._revenue),
+            "alerts": (0, self._alerts),
+            "before": (60, self._weekday_before),
+            "stock": (10, self._stock),
+            "fresh": (5, self._fresh),
+        }
+        changed: dict[str, Section] = {}
+        for name, (pause, look) in looks.items():
+            if time.monotonic() < self._due.get(name, 0):
+                continue
+            try:
+                section = look(now)
+            except PlatformError as error:
+                if name not in self._away:
+                    self._away[name] = timestamp(now)
+                    log.warning("not answered", section=name, error=str(error))
+                continue
+            self._away.pop(name, None)
+            self._due[name] = time.monotonic() + pause
+            if self.state.get(name) != section:
+                changed[name] = self.state[name] = section
+        changed["clock"] = self.state["clock"] = {"now": timestamp(now), "day": f"{now.date()}", "away": {**self._away}}
+        return changed
+
+    def _revenue(self, now: datetime) -> Section:
+        """Today's totals, and the last minutes."""
+        midnight, until = Step.DAY.floor(now), Step.MINUTE.floor(now) + timedelta(minutes=1)
+        every = time.monotonic() >= self._due.get("every minute", 0)
+        start = midnight if every else max(midnight, until - CHANGING)
+        self._minutes |= {period.start: period for period in views.revenue(self._layers, start, until, now)}
+        if every:  # a late purchase may be of any minute
+            self._due["every minute"] = time.monotonic() + 10
+        today = list(self._minutes.values())
+        first = until - timedelta(minutes=MINUTES)
+        shown = [(first + timedelta(minutes=number)) for number in range(MINUTES)]
+        yesterdays = {period.start: period for period in self._last_of_yesterday(first, midnight, now)}
+        known = self._minutes | yesterdays
+        return {
+            "revenue": sum((period.revenue for period in today), NOTHING),
+            "purchases": sum(period.purchases for period in today),
+            "late": sum((period.late for period in today), NOTHING),
+            "minutes": [
+                [timestamp(minute), known[minute].revenue if minute in known else NOTHING,
+                 known[minute].purchases if minute in known else 0]
+                for minute in shown
+            ],
+        }  # fmt: skip
+
+    def _last_of_yesterday(self, first: datetime, midnight: datetime, now: datetime) -> list[PeriodRevenue]:
+        """In the first hour of a day the last minutes are yesterday's too."""
+        return views.revenue(self._layers, first, midnight, now) if first < midnight else []
+
+    def _alerts(self, now: datetime) -> Section:
+        return {"alerts": [msgspec.structs.asdict(alert) for _, alert in self._layers.alerts(NEWEST_ALERTS)]}
+
+    def _weekday_before(self, now: datetime) -> Section:
+        """The same weekday a week ago: until this minute, and in all."""
+        start = Step.DAY.floor(now) - timedelta(days=7)
+        if not self._before:
+            self._before = views.revenue(self._layers, start, start + timedelta(days=1), now)
+        same = now - timedelta(days=7)
+        return {
+            "day": f"{start.date()}",
+            "until_now": sum((period.revenue for period in self._before if period.start <= same), NOTHING),
+            "revenue": sum((period.revenue for period in self._before), NOTHING),
+        }
+
+    def _stock(self, now: datetime) -> Section:
+        """How many are critical, and the worst."""
+        found = [
+            (state.level - state.threshold, product, warehouse, state)
+            for (product, warehouse), state in self._layers.stocks().items()
+            if critical(state.level, state.threshold)
+        ]
+        worst = sorted(found, key=lambda one: one[:3])[:WORST_STOCK]
+        return {
+            "critical": len(found),
+            "worst": [
+                {"product_id": product, "warehouse": warehouse, "level": state.level, "threshold": state.threshold}
+                for _, product, warehouse, state in worst
+            ],
+        }
+
+    def _fresh(self, now: datetime) -> Section:
+        found = freshness(self._layers, now)
+        return {
+            "newest_landed": found.newest_landed and timestamp(found.newest_landed),
+            "newest_counted": found.newest_counted and timestamp(found.newest_counted),
+            "landed_until": found.landed_until and timestamp(found.landed_until),
+            "last_closed_day": found.last_closed_day and f"{found.last_closed_day}",
+            "open_days": [f"{day}" for day in found.open_days],
+        }
