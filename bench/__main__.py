@@ -17,6 +17,7 @@ ALL = {
     "demo": ["bench.demo"],
     "any-bytes": ["bench.any_bytes"],
     "kills": ["bench.kills"],
+    "serving": ["bench.serving"],
     "month": ["bench.month"],
     "kubernetes": ["bench.kubernetes"],
     "kubernetes-ingest": ["bench.kubernetes_ingest"],
