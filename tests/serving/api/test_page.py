@@ -38,6 +38,8 @@ from tests.support.browser import chromium
 from tests.support.running import run
 
 PICTURES = ROOT / "build" / "live"
+NO_HANG = 8
+"""Seconds: a hang would last a minute. What it takes is measured by bench.serving."""
 SERIOUS = {"serious", "critical"}
 
 
@@ -150,7 +152,7 @@ def test_a_server_that_goes_and_comes_back(page: webdriver.Chrome, local_stack: 
     wait(page, lambda: "Not answered: revenue since" in text(page, "state"))
     began = time.monotonic()
     answer = requests.get(f"{api}/v1/today", timeout=10)
-    assert (answer.status_code, time.monotonic() - began < 3) == (503, True)
+    assert (answer.status_code, time.monotonic() - began < NO_HANG) == (503, True)
     assert answer.headers["retry-after"]
     local_stack.up()
     wait(page, lambda: text(page, "state") == "Live", 60)

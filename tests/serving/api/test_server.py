@@ -24,6 +24,8 @@ from local.site import ROOT
 from local.stack import Stack
 from tests.support.running import run
 
+NO_HANG = 8
+"""Seconds: a hang would last a minute."""
 PASSWORD = "correct horse battery"  # noqa: S105
 
 
@@ -98,7 +100,7 @@ def test_servers_that_are_not_there(tmp_path: Path) -> None:
             answer = requests.get(address + path, timeout=10)
             assert answer.status_code == 503, path
             assert int(answer.headers["retry-after"]) > 0
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < NO_HANG
 
 
 @contextmanager
@@ -125,8 +127,7 @@ def test_a_server_that_hangs_holds_up_nobody_who_does_not_need_it(local_stack: S
         needless = [pool.submit(ask, "/v1/days?first=2026-11-23") for _ in range(5)]
         assert {answer.result()[0] for answer in needless} == {200}
         assert {answer.result()[0] for answer in hanging} == {503}
-        # Two seconds, and what a hundred threads on a busy machine take themselves.
-        assert sorted(answer.result()[1] for answer in hanging)[50] < 4
+        assert max(answer.result()[1] for answer in hanging) < NO_HANG
 
     def served() -> bool:
         status, _ = ask("/v1/stock?limit=1")
