@@ -19,7 +19,7 @@ PYTHON := $(VENV)/bin/python
 
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: help env install demo test test-k8s test-faults lint bench bench-k8s images up dev operators down status charts schemas readmes contracts hooks docs local-up local-down local-status local-env sql lock clean
+.PHONY: help env install demo test test-k8s test-faults lint bench bench-k8s images up dev operators down status charts schemas readmes dashboards contracts hooks docs local-up local-down local-status local-env sql lock clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -81,6 +81,9 @@ schemas: env ## Write the charts' values.schema.json from their values.yaml
 
 readmes: env ## Write the charts' README.md from the comments of their values.yaml
 	@$(PYTHON) -m deploy readmes
+
+dashboards: env ## Write Grafana's dashboards into the umbrella chart from deploy/dashboards
+	@$(PYTHON) -m deploy dashboards
 
 contracts: env ## Write docs/contracts.md from contracts/
 	@page=$$($(PYTHON) -m contracts) && printf '%s\n' "$$page" > docs/contracts.md

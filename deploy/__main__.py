@@ -16,6 +16,7 @@ from deploy import operators as public_operators
 from deploy import pods, readmes, schemas
 from deploy.clusters.choice import choose, running
 from deploy.clusters.provider import Access, Provider
+from deploy.dashboards import boards
 from deploy.dev import Change, changes, digests, restart, summary
 from deploy.helm import Helm, build_dependencies
 from deploy.install import VALUES, install, make_namespace, remove_namespace
@@ -186,6 +187,13 @@ def write_schemas() -> None:
 def write_readmes() -> None:
     """Write README.md of every chart from its Chart.yaml and values.yaml."""
     for file, text in readmes.files().items():
+        file.write_text(text)
+
+
+@main.command("dashboards")
+def write_dashboards() -> None:
+    """Write Grafana's dashboards of the umbrella chart from deploy/dashboards."""
+    for file, text in boards.files().items():
         file.write_text(text)
 
 
