@@ -7,7 +7,9 @@ import yaml
 
 from contracts.errors import PlatformError
 from contracts.paths import INGEST, SPEED
+from deploy.dashboards.boards import BOARDS
 from deploy.helm import UMBRELLA, Helm, arguments
+from local.site import ROOT
 from support.prometheus import evaluates, promtool
 from support.rendering import OPERATORS, SIZES, STANDALONE, of, render_monitored
 
@@ -47,6 +49,16 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
         {
             f"fs_namesystem_capacity_remaining{{{HERE}}}": "11x60",
             f"fs_namesystem_capacity_total{{{HERE}}}": "100x60",
+        },
+    ),
+    "VolumeNearlyFull": (
+        {
+            f'kubelet_volume_stats_available_bytes{{{HERE},persistentvolumeclaim="data-lambda-kafka-0"}}': "9x60",
+            f'kubelet_volume_stats_capacity_bytes{{{HERE},persistentvolumeclaim="data-lambda-kafka-0"}}': "100x60",
+        },
+        {
+            f'kubelet_volume_stats_available_bytes{{{HERE},persistentvolumeclaim="data-lambda-kafka-0"}}': "11x60",
+            f'kubelet_volume_stats_capacity_bytes{{{HERE},persistentvolumeclaim="data-lambda-kafka-0"}}': "100x60",
         },
     ),
     "LateEvents": (
@@ -101,6 +113,9 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
 """For each alert, series with which it fires after 40 minutes, and series with which none does."""
 
 
+RUNBOOKS = ROOT / "docs/runbooks"
+
+
 def rules(files: tuple[Path, ...], target: Path) -> Path:
     """The rules as Prometheus reads them, written to a file in ``target``."""
     (rule,) = of(render_monitored(files), "PrometheusRule").values()
@@ -119,6 +134,27 @@ def test_prometheus_accepts_the_rules(charts: Path, tmp_path: Path, size: str) -
 def test_every_alert_has_a_case(charts: Path, tmp_path: Path) -> None:
     groups = yaml.safe_load(rules((STANDALONE,), tmp_path).read_text())["groups"]
     assert {rule["alert"] for group in groups for rule in group["rules"]} == set(CASES)
+
+
+def test_every_alert_names_its_page_and_its_board(charts: Path, tmp_path: Path) -> None:
+    groups = yaml.safe_load(rules((STANDALONE,), tmp_path).read_text())["groups"]
+    named = {rule["alert"]: rule["annotations"] for group in groups for rule in group["rules"]}
+    assert {alert: found["runbook_url"] for alert, found in named.items()} == {
+        file.stem: f"{file.relative_to(ROOT)}" for file in RUNBOOKS.iterdir()
+    }
+    boards = {f"/d/{board.uid}?var-namespace=shop" for board in BOARDS}
+    assert {found["dashboard"] for found in named.values()} == boards
+
+
+def test_pages_and_boards_are_where_the_values_say(charts: Path) -> None:
+    told = {
+        "global.monitoring.runbooks": "https://docs.example.com/%s.html",
+        "global.monitoring.grafana": "https://grafana.example.com/",
+    }
+    (rule,) = of(render_monitored((STANDALONE,), "shop", **told), "PrometheusRule").values()
+    annotations = rule["spec"]["groups"][0]["rules"][0]["annotations"]
+    assert annotations["runbook_url"] == "https://docs.example.com/StreamLag.html"
+    assert annotations["dashboard"] == "https://grafana.example.com/d/ecommerce-streaming?var-namespace=shop"
 
 
 @pytest.mark.parametrize("fires", [True, False], ids=["fires", "is silent"])
@@ -144,7 +180,7 @@ def test_every_pod_monitor_finds_a_workload_and_its_ports(charts: Path, size: st
     monitors = of(manifests, "PodMonitor")
     assert {name.removeprefix("lambda-") for name in monitors} == {
         *("kafka", "hdfs-namenode", "hdfs-datanode", "hbase-master", "hbase-regionserver"),
-        *("spark-ingest", "spark-speed", "generator"),
+        *("sql", "spark-ingest", "spark-speed", "generator"),
     }
     for monitor in monitors.values():
         wanted = monitor["spec"]["selector"]["matchLabels"].items()

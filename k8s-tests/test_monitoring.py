@@ -7,7 +7,7 @@ import pytest
 
 from clients.retry import until
 from support.platform import Platform, play
-from support.prometheus import Prometheus, prometheus
+from support.prometheus import Prometheus, expressions, prometheus
 from support.shop import Shop
 
 DAY = f"{datetime.now(UTC).date() - timedelta(days=5)}"
@@ -19,6 +19,8 @@ AT_ONCE = {
     "HDFSObjectsGrowing": "hdfsObjectsPerDay",
 }
 """Alerts of the lake, which fire after hours, and their limits."""
+UNSEEN = ("airflow_", "kubelet_")
+"""What begins so is not scraped here: Airflow pushes, and the kubelet is the cluster's."""
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +66,11 @@ def test_metrics_have_sensible_values(seeing: Prometheus, expression: str) -> No
     until(lambda: seeing.query(expression), bool)
 
 
+def test_every_panel_of_the_dashboards_shows_something(seeing: Prometheus) -> None:
+    asked = expressions(quiet=False, namespace=seeing.release.namespace)
+    assert until(lambda: seeing.silent(asked), lambda found: not found, seconds=60) == set()
+
+
 def test_an_alert_fires(seeing: Prometheus) -> None:
     assert not {"MissingBlocks", "KafkaAbsent", "HDFSAbsent"} & until(
         seeing.firing, lambda found: "DeadLetters" in found
@@ -76,6 +83,14 @@ def test_a_reconciliation_that_fails_is_told(platform: Platform, shop: Shop, see
     platform.catch_up(300)
     assert platform.inside("differing_day", DAY) == {"check_data": 0, "revenue": 0, "reconcile": 1}
     until(seeing.firing, lambda found: "ReconciliationFailed" in found, seconds=180)
+
+
+def test_panels_of_trouble_show_it(seeing: Prometheus) -> None:
+    namespace = seeing.release.namespace
+    quiet = expressions(quiet=True, namespace=namespace) - expressions(quiet=False, namespace=namespace)
+    asked = {expression for expression in quiet if not any(word in expression for word in UNSEEN)}
+    assert asked
+    assert until(lambda: seeing.silent(asked), lambda found: not found, seconds=60) == set()
 
 
 def test_the_alerts_of_the_lake_fire_at_their_limits_only(seeing: Prometheus, impatient: Prometheus) -> None:

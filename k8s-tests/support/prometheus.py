@@ -9,7 +9,7 @@ import socket
 import subprocess
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ import yaml
 from kubernetes import client
 
 from clients.retry import until
+from deploy.dashboards.boards import BOARDS
 from deploy.install import VALUES
 from deploy.tools import folder, tool
 from deploy.workloads import Release
@@ -50,6 +51,11 @@ class Prometheus:
         found = self.ask(f"query?query={urllib.parse.quote(expression)}")["result"]
         return [float(series["value"][1]) for series in found]
 
+    def silent(self, expressions: Collection[str]) -> set[str]:
+        """Those of the expressions that answer nothing now; the pods are looked for once, not for each."""
+        discover(self.release, self.monitors, self.folder)
+        return {asked for asked in expressions if not self._get(f"query?query={urllib.parse.quote(asked)}")["result"]}
+
     def down(self) -> dict[str, str]:
         """The targets that are not up, and why; those that it does not know yet among them."""
         wanted = {path for pods in discover(self.release, self.monitors, self.folder).values() for path in pods}
@@ -61,6 +67,17 @@ class Prometheus:
     def firing(self) -> set[str]:
         """The names of the alerts that fire."""
         return {item["labels"]["alertname"] for item in self.ask("alerts")["alerts"] if item["state"] == "firing"}
+
+
+def expressions(quiet: bool, namespace: str = "shop") -> set[str]:
+    """What Grafana's dashboards ask, its variables filled in; ``quiet``: also where no answer is right."""
+    return {
+        query.replace("$namespace", namespace).replace("$__rate_interval", "1m")
+        for board in BOARDS
+        for panel in board.panels
+        if quiet or not panel.quiet
+        for query in panel.queries.values()
+    }
 
 
 def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
