@@ -103,7 +103,7 @@ BOARD: Final = Board(
             ),
             graph(
                 "On disk",
-                "What a topic takes, all copies of its partitions together. Records go by time, after 7 days.",
+                "What a topic takes, all copies of its partitions together.",
                 units.BytesIEC,
                 {"{{topic}}": f"sum by (topic) (kafka_log_size_bytes{{{HERE}}})"},
                 width=12,
