@@ -18,8 +18,8 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 
-from clients import hdfs, kafka
-from contracts.errors import Failed, PlatformError
+from clients import hdfs, kafka, retry
+from contracts.errors import Failed, Fenced, NotReady, PlatformError, Unreachable
 from contracts.settings import Settings
 from jobs.streaming import careful
 from jobs.streaming.metrics import Metrics
@@ -29,6 +29,8 @@ from jobs.streaming.window import local_folder
 
 OURS: Final = re.compile(rf"^{PlatformError.__module__}\.\w+: ")
 """How the last line of a traceback begins where the error is one of ``contracts.errors``."""
+ASK_SECONDS: Final = 10.0
+"""For HDFS to say whether the checkpoint is there."""
 log = structlog.get_logger()
 BatchHandler = Callable[[DataFrame, int], dict[str, int]]
 """Handles a micro-batch and returns what it did: records by outcome."""
@@ -132,7 +134,7 @@ def run_query(
         with idle:
             query.stop()
         if failures and not stopping.is_set():
-            job.require_unfenced()
+            require_in_place(name, settings, job, checkpoint)
             raise _meaning(name, failures[0])
         ended.set()
         if not stopping.is_set():
@@ -140,7 +142,7 @@ def run_query(
         log.info("stopped", job=name)
     except (PySparkException, Py4JError, OSError) as error:
         if not stopping.is_set():
-            job.require_unfenced()
+            require_in_place(name, settings, job, checkpoint)
             raise _meaning(name, failures[0] if failures else error) from error
     finally:
         ended.set()
@@ -155,12 +157,27 @@ def _each_second(work: Callable[[], None], ended: threading.Event) -> None:
 
 
 def fresh_checkpoint(settings: Settings, folder: str, run_id: str) -> str:
-    """The checkpoint folder of a run; those of earlier runs, which nobody reads, are removed."""
+    """The checkpoint folder of a run, made; those of earlier runs, which nobody reads, are removed."""
     client = hdfs.client(settings)
     for old in hdfs.names(client, folder):
         if not old.startswith(careful.STARTS):
             hdfs.remove(client, f"{folder}/{old}")
+    hdfs.make_folder(client, f"{folder}/{run_id}")
     return f"{folder}/{run_id}"
+
+
+def require_in_place(name: str, settings: Settings, job: Job, checkpoint: str) -> None:
+    """Raises :class:`Fenced` where a later start goes on in this one's place, which is why it failed.
+
+    Where HDFS does not answer, nothing is known, and the failure stands.
+    """
+    job.require_unfenced()
+    with suppress(Unreachable, NotReady), retry.hurry(ASK_SECONDS):
+        if not hdfs.exists(hdfs.client(settings), checkpoint):
+            raise Fenced(
+                f"the {name} job was started again and goes on there: its start removed the checkpoint of this one, "
+                f"{checkpoint}"
+            )
 
 
 def _meaning(name: str, error: Exception) -> PlatformError:

@@ -1,7 +1,8 @@
 """``python -m tests.support.failing_query WHERE``: the query of a streaming job whose second batch fails.
 
-WHERE: ``driver`` with an error of ours, ``worker`` with one in Spark's Python worker, ``bug`` with another error. Spark
-is the real one; its records are its own rows, so that it needs no server.
+WHERE: ``driver`` with an error of ours, ``worker`` with one in Spark's Python worker, ``bug`` with another error,
+``superseded`` with one whose checkpoint a later start has removed, ``alone`` where HDFS does not answer then. Spark is
+the real one; its records are its own rows, so that it needs no server.
 """
 
 import tempfile
@@ -55,6 +56,8 @@ def main(where: str) -> None:
             (query, "fresh_checkpoint", folder),
         ):
             patched.enter_context(patch.object(module, name, return_value=value))
+        there = {"superseded": [False], "alone": Unreachable("HDFS is away")}.get(where, [True])
+        patched.enter_context(patch.object(hdfs, "exists", side_effect=there))
         patched.enter_context(patch.object(query, "kafka_stream", rows))
         settings = Settings(hdfs_uri=f"file://{folder}")
         query.run_query("test", settings, StreamingSettings(), [], (), lambda *_: query.Job(handle, {}))

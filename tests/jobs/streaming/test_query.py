@@ -28,6 +28,17 @@ def test_a_known_failure_is_one_sentence(where: str, code: int, sentence: str) -
     assert where == "worker" or not any("Traceback" in line for line in log), log  # a lost task has its own
 
 
+def test_a_later_start_is_why() -> None:
+    returned, log = ended("superseded")
+    assert returned == 3
+    assert log[-1].startswith("error: the test job was started again and goes on there")
+
+
+def test_a_failure_stands_where_hdfs_does_not_answer() -> None:
+    returned, log = ended("alone")
+    assert (returned, log[-1]) == (1, "error: the test query failed: 'a bug'")
+
+
 def test_another_error_has_its_traceback() -> None:
     returned, log = ended("bug")
     assert (returned, log[-1]) == (1, "error: the test query failed: 'a bug'")
