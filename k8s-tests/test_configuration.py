@@ -27,6 +27,7 @@ FILES = {
 """Each file of local/servers, and the ConfigMap with the file of the same name."""
 OTHERWISE = {
     "node.id",  # a broker's number is its pod's
+    "hbase.master.wait.on.regionservers.maxtostart",  # the local region server is alone
     "log4j.logger.org.apache.zookeeper.server.command",  # quiets the readiness checks of the local servers
 }
 

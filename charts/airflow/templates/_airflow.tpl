@@ -61,3 +61,11 @@
   volumeMounts:
     {{- include "airflow.mounts" $root | nindent 4 }}
 {{- end -}}
+
+{{/* The data of the ConfigMap: first day */}}
+{{- define "airflow.data" -}}
+dag-start: {{ . | quote }}
+airflow.cfg: |
+  # Settings come from the environment.
+  [core]
+{{- end -}}

@@ -53,6 +53,19 @@ thrift://{{ include "common.name" (list $root "hive-metastore") }}:9083
 {{- $given | default (include "common.name" (list . "hdfs-client")) -}}
 {{- end -}}
 
+{{/*
+The data of the umbrella's ConfigMap of settings, and of HDFS's for its clients, as YAML: empty where a part is installed
+alone, or reads a ConfigMap of your own. Helm shows a part its own values and the global ones, and these data depend on
+more; the umbrella leaves them where every part sees them (templates/before/the/parts of its chart).
+*/}}
+{{- define "common.settingsData" -}}
+{{- if eq (include "common.settingsConfigMap" .) (include "common.name" (list . "settings")) }}{{ dig "configuration" "settings" "" .Release }}{{ end -}}
+{{- end -}}
+
+{{- define "common.hadoopData" -}}
+{{- if eq (include "common.hadoopConfigMap" .) (include "common.name" (list . "hdfs-client")) }}{{ dig "configuration" "hadoop" "" .Release }}{{ end -}}
+{{- end -}}
+
 {{/* envFrom entries of containers that run the platform's Python code. */}}
 {{- define "common.settingsEnvFrom" -}}
 {{- with include "common.settingsConfigMap" . }}

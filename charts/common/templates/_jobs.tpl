@@ -20,7 +20,7 @@ spec:
   backoffLimit: 10
   template:
     metadata:
-      {{- include "common.podMetadata" (list $root $component $values) | nindent 6 }}
+      {{- include "common.podMetadata" (list $root $component $values (dict "settings" (include "common.settingsData" $root))) | nindent 6 }}
     spec:
       {{- include "common.podSpec" (list $root $component $values) | nindent 6 }}
       restartPolicy: Never

@@ -31,16 +31,25 @@ labels:
   {{- include "common.labels" (list $root (last .)) | nindent 2 }}
 {{- end -}}
 
-{{/* Labels and annotations of a pod template, the user's included: (list $ "component" values) */}}
+{{/*
+Labels and annotations of a pod template, the user's included: (list $ "component" values). A fourth item has what the pod
+reads of ConfigMaps, {name: data as YAML}: pods are replaced when these data change, and for no other change of it.
+*/}}
 {{- define "common.podMetadata" -}}
 {{- $root := index . 0 -}}
 {{- $values := index . 2 -}}
+{{- $annotations := dict -}}
+{{- if gt (len .) 3 -}}
+{{- range $name, $data := index . 3 -}}
+{{- with fromYaml $data }}{{ $_ := set $annotations (printf "checksum/%s" $name) (toJson . | sha256sum) }}{{ end -}}
+{{- end -}}
+{{- end -}}
 labels:
   {{- include "common.labels" (list $root (index . 1)) | nindent 2 }}
   {{- with $values.podLabels }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
-{{- with $values.podAnnotations }}
+{{- with merge $annotations ($values.podAnnotations | default dict) }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}

@@ -92,6 +92,18 @@ volumes:
   {{- include "common.kafkaVolume" . | nindent 2 }}
 {{- end -}}
 
+{{/* The data of a native job's ConfigMap, the pod of its executors, where Spark's own settings do not reach: (list $ name) */}}
+{{- define "spark.executorData" -}}
+{{- $root := index . 0 -}}
+executor.yaml: |
+  apiVersion: v1
+  kind: Pod
+  metadata:
+    {{- include "common.podMetadata" (list $root (printf "spark-%s-executor" (index . 1)) $root.Values) | nindent 4 }}
+  spec:
+    {{- include "spark.executorSpec" . | nindent 4 }}
+{{- end -}}
+
 {{/*
 Settings of Spark that both modes give a job, those of its own `conf` over all others: job. Executors' shuffle files are
 on the executors themselves, so Spark has to know which of them are still needed.

@@ -1,0 +1,21 @@
+{{/* The data of the ConfigMap. */}}
+{{- define "ecommerce.settings" -}}
+ECOMMERCE_KAFKA_BOOTSTRAP: {{ include "common.address" (list . "kafka") | quote }}
+ECOMMERCE_HDFS_URI: {{ include "common.address" (list . "hdfs") | quote }}
+ECOMMERCE_WEBHDFS_URL: {{ include "common.webhdfs" (list . (dig "ha" "enabled" false .Values.hdfs)) | quote }}
+ECOMMERCE_HDFS_USER: ecommerce
+ECOMMERCE_HBASE_THRIFT_HOST: {{ include "common.address" (list . "hbaseThrift") | quote }}
+ECOMMERCE_HBASE_THRIFT_PORT: "9090"
+ECOMMERCE_METASTORE_URI: {{ include "common.address" (list . "metastore") | quote }}
+ECOMMERCE_SQL_ENGINE: {{ .Values.sql.engine | quote }}
+ECOMMERCE_SQL_HOST: {{ include "common.address" (list . "sql") | quote }}
+ECOMMERCE_SQL_PORT: "21050"
+ECOMMERCE_SQL_AUTH: NOSASL
+ECOMMERCE_DAY_GRACE: {{ .Values.lake.dayGraceSeconds | quote }}
+ECOMMERCE_COMPACTION_OLDER_THAN: {{ .Values.lake.compaction.olderThanSeconds | quote }}
+ECOMMERCE_COMPACTION_GRACE: {{ .Values.lake.compaction.graceSeconds | quote }}
+ECOMMERCE_RETENTION_RAW_DAYS: {{ .Values.lake.retention.rawDays | quote }}
+ECOMMERCE_RETENTION_MART_DAYS: {{ .Values.lake.retention.martDays | quote }}
+ECOMMERCE_RETENTION_EXPORT_DAYS: {{ .Values.lake.retention.exportDays | quote }}
+ECOMMERCE_RETENTION_SPEED_DAYS: {{ .Values.lake.retention.speedDays | quote }}
+{{- end -}}

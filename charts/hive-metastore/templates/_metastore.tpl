@@ -1,0 +1,34 @@
+{{/* The data of the ConfigMap. */}}
+{{- define "metastore.data" -}}
+metastore-site.xml: |
+  <?xml version="1.0" encoding="UTF-8"?>
+  <configuration>
+    <property><name>javax.jdo.option.ConnectionDriverName</name><value>org.postgresql.Driver</value></property>
+    <property><name>javax.jdo.option.ConnectionURL</name><value>jdbc:postgresql://{{ include "common.name" (list . "hive-metastore-postgres") }}:5432/metastore</value></property>
+    <property><name>javax.jdo.option.ConnectionUserName</name><value>metastore</value></property>
+    <property><name>javax.jdo.option.ConnectionPassword</name><value>${env.POSTGRES_PASSWORD}</value></property>
+    <property><name>datanucleus.schema.autoCreateAll</name><value>false</value></property>
+    <property><name>datanucleus.connectionPool.maxPoolSize</name><value>4</value></property>
+    <property><name>metastore.schema.verification</name><value>true</value></property>
+    <property><name>metastore.warehouse.dir</name><value>{{ include "common.address" (list . "hdfs") }}/user/hive/warehouse</value></property>
+    <property><name>metastore.thrift.uris</name><value>{{ include "common.address" (list . "metastore") }}</value></property>
+    <property><name>metastore.expression.proxy</name><value>org.apache.hadoop.hive.metastore.DefaultPartitionExpressionProxy</value></property>
+    <property><name>metastore.task.threads.always</name><value>org.apache.hadoop.hive.metastore.events.EventCleanerTask</value></property>
+    <property><name>metastore.metrics.enabled</name><value>false</value></property>
+    <property><name>metastore.stats.autogather</name><value>false</value></property>
+  </configuration>
+log4j2.properties: |
+  rootLogger.level=INFO
+  rootLogger.appenderRef.out.ref=out
+  appender.out.type=Console
+  appender.out.name=out
+  appender.out.layout.type=PatternLayout
+  appender.out.layout.pattern=%d{ISO8601} %-5p %c{1}: %m%n
+  logger.datanucleus.name=DataNucleus
+  logger.datanucleus.level=WARN
+  logger.audit.name=org.apache.hadoop.hive.metastore.HiveMetaStore.audit
+  logger.audit.level=WARN
+  # Repeats its default for every connection.
+  logger.store.name=org.apache.hadoop.hive.metastore.ObjectStore
+  logger.store.level=ERROR
+{{- end -}}

@@ -1,0 +1,72 @@
+{{/* The data of the ConfigMap. */}}
+{{- define "kafka.data" -}}
+{{- $replicas := int .Values.replicas }}
+{{- $brokers := include "common.name" (list . "kafka-brokers") }}
+{{- $name := include "common.name" (list . "kafka") }}
+{{- $voters := list }}
+{{- range $i := until $replicas }}
+{{- $voters = append $voters (printf "%d@%s-%d.%s.%s.svc:9093" $i $name $i $brokers $.Release.Namespace) }}
+{{- end }}
+server.properties: |
+  node.id=${NODE_ID}
+  process.roles=broker,controller
+  controller.quorum.voters={{ join "," $voters }}
+  {{- if include "common.kafkaSecured" . }}
+  # Clients log in by password; brokers, controllers and the administrator by certificates of the platform's CA.
+  listeners=CLIENTS://:9092,BROKERS://:9094,CONTROLLER://:9093
+  advertised.listeners=CLIENTS://${ADDRESS}:9092,BROKERS://${ADDRESS}:9094
+  listener.security.protocol.map=CLIENTS:SASL_SSL,BROKERS:SSL,CONTROLLER:SSL
+  inter.broker.listener.name=BROKERS
+  listener.name.brokers.ssl.client.auth=required
+  listener.name.controller.ssl.client.auth=required
+  ssl.keystore.type=PEM
+  ssl.keystore.location=/tmp/server.pem
+  ssl.truststore.type=PEM
+  ssl.truststore.location=/etc/kafka-tls/ca.crt
+  sasl.enabled.mechanisms=SCRAM-SHA-512
+  listener.name.clients.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+  authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+  super.users=User:CN={{ $name }};User:CN={{ include "common.name" (list . "kafka-admin") }}
+  {{- else }}
+  listeners=PLAINTEXT://:9092,CONTROLLER://:9093
+  advertised.listeners=PLAINTEXT://${ADDRESS}:9092
+  listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+  {{- end }}
+  controller.listener.names=CONTROLLER
+  log.dirs=/var/lib/kafka/logs
+
+  # Topics come from contracts.topics, never from a typing mistake.
+  auto.create.topics.enable=false
+  default.replication.factor={{ min 3 $replicas }}
+  min.insync.replicas={{ ternary 2 1 (ge $replicas 3) }}
+  offsets.topic.replication.factor={{ min 3 $replicas }}
+  offsets.topic.num.partitions=8
+  transaction.state.log.replication.factor={{ min 3 $replicas }}
+  transaction.state.log.min.isr={{ ternary 2 1 (ge $replicas 3) }}
+  transaction.state.log.num.partitions=4
+  share.coordinator.state.topic.replication.factor={{ min 3 $replicas }}
+  share.coordinator.state.topic.min.isr={{ ternary 2 1 (ge $replicas 3) }}
+  share.coordinator.state.topic.num.partitions=1
+  group.initial.rebalance.delay.ms=0
+  message.max.bytes=8454144
+  replica.fetch.max.bytes=8454144
+
+  num.network.threads=2
+  num.io.threads=4
+  log.cleaner.dedupe.buffer.size=16777216
+  controlled.shutdown.enable=true
+metrics.yaml: |
+  {{- .Files.Get "files/metrics.yaml" | nindent 2 }}
+log4j2.properties: |
+  rootLogger.level=INFO
+  rootLogger.appenderRef.out.ref=out
+  appender.out.type=Console
+  appender.out.name=out
+  appender.out.layout.type=PatternLayout
+  appender.out.layout.pattern=%d{ISO8601} %-5p %c{1}: %m%n
+  # Each prints hundreds of lines of settings at the start.
+  logger.config.name=org.apache.kafka.common.config.AbstractConfig
+  logger.config.level=WARN
+  logger.kafkaconfig.name=kafka.server.KafkaConfig
+  logger.kafkaconfig.level=WARN
+{{- end -}}
