@@ -8,9 +8,12 @@ from kubernetes import client
 from clients.retry import until
 from deploy.helm import UMBRELLA, Helm, build_dependencies
 from deploy.workloads import Release
+from images.builder import digest
 
 VALUES: Final = (UMBRELLA / "values-standalone.yaml", UMBRELLA / "values-kind.yaml")
 """What is installed when no values are named: no operators, and small enough for two cores."""
+JOBS: Final = ("tasks", "airflow")
+"""Images of the charts' Jobs."""
 REMOVAL_SECONDS: Final = 600.0
 POD_SECURITY: Final = {"pod-security.kubernetes.io/enforce": "restricted"}
 
@@ -27,7 +30,9 @@ def install(
     installed = Release.at(kubeconfig, release, namespace)
     make_namespace(installed)
     build_dependencies()
-    settings = {**values, **({"global.image.registry": registry} if registry else {})}
+    # Tags stay the same while the code changes.
+    code = "".join(map(digest, JOBS))
+    settings = {"global.jobs.code": code, **values, **({"global.image.registry": registry} if registry else {})}
     Helm(kubeconfig).install(release, namespace, files, settings)
     return installed
 
