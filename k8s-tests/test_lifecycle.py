@@ -81,6 +81,23 @@ def test_an_upgrade_that_new_members_would_outvote_is_refused(platform: Platform
     assert f"{part} runs with 1 replicas, and an upgrade to 3 may lose its data" in done.stderr
 
 
+@pytest.mark.parametrize("part", ["kafka", "zookeeper"])
+def test_the_api_server_refuses_another_number_whatever_applies_it(platform: Platform, part: str) -> None:
+    name, namespace = f"{NAME}-{part}-quorum", platform.release.namespace
+    with pytest.raises(client.ApiException, match="immutable"):
+        platform.release.core.patch_namespaced_config_map(name, namespace, {"data": {"members": "3"}})
+
+
+def test_a_larger_volume_is_refused_with_what_to_do(platform: Platform) -> None:
+    helm = Helm(platform.cluster.access.kubeconfig)
+    place = ["--namespace", platform.release.namespace, "--dry-run=server"]
+    same, larger = (arguments(VALUES, {"hdfs.datanode.persistence.size": size}) for size in ("5120Mi", "6Gi"))
+    assert helm.run("upgrade", NAME, str(UMBRELLA), *place, *same).returncode == 0
+    done = helm.run("upgrade", NAME, str(UMBRELLA), *place, *larger)
+    assert "the volumes of lambda-hdfs-datanode have 5Gi" in done.stderr
+    assert "--cascade=orphan" in done.stderr
+
+
 def test_a_rollback_goes_back_to_the_values_before(platform: Platform, stays_exact: Callable[[], None]) -> None:
     kept = volumes(platform), secrets(platform)
     helm = Helm(platform.cluster.access.kubeconfig)

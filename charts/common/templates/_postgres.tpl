@@ -85,7 +85,7 @@ spec:
         - {name: run, emptyDir: {}}
         - {name: tmp, emptyDir: {}}
   volumeClaimTemplates:
-    {{- include "common.volumeClaim" (list $root "data" $values.persistence) | nindent 4 }}
+    {{- include "common.volumeClaim" (list $root "data" $values.persistence $component) | nindent 4 }}
 {{- end -}}
 
 {{/* The Secret's reference for an env entry's valueFrom: (list $ "component" values) */}}

@@ -24,10 +24,21 @@ spec:
 {{- end }}
 {{- end -}}
 
-{{/* A volumeClaimTemplate: (list $ "name" .Values.x.persistence) */}}
+{{/*
+A volumeClaimTemplate: (list $ "name" .Values.x.persistence "component"). It cannot be changed where the StatefulSet is there,
+so another size is refused with what to do.
+*/}}
 {{- define "common.volumeClaim" -}}
 {{- $root := index . 0 -}}
 {{- $persistence := index . 2 -}}
+{{- $set := include "common.name" (list $root (index . 3)) -}}
+{{- $there := lookup "apps/v1" "StatefulSet" $root.Release.Namespace $set | default dict -}}
+{{- range dig "spec" "volumeClaimTemplates" list $there -}}
+{{- $size := .spec.resources.requests.storage -}}
+{{- if ne (include "common.bytes" $size) (include "common.bytes" $persistence.size) -}}
+{{- fail (printf "the volumes of %s have %s, and a StatefulSet's claims cannot be changed to %s by an upgrade: enlarge each claim %s-%s-N with `kubectl patch pvc`, then `kubectl delete statefulset %s --cascade=orphan`, which leaves its pods, and upgrade again" $set $size (toString $persistence.size) .metadata.name $set $set) -}}
+{{- end -}}
+{{- end -}}
 {{- $class := $persistence.storageClass | default (dig "storageClass" "" ($root.Values.global | default dict)) -}}
 - metadata:
     name: {{ index . 1 }}
@@ -59,15 +70,9 @@ and dry runs see no cluster and draw a new one each time.
 {{- dig "data" (index . 2) (randAlphaNum 32 | b64enc) ($there | default dict) -}}
 {{- end -}}
 
-{{/*
-Refuses another number of pods than an installed quorum has: (list $ "component" replicas). Its members are listed in their
-settings: two new and empty ones would outvote the one that has the data.
-*/}}
-{{- define "common.fixedReplicas" -}}
-{{- $root := index . 0 -}}
-{{- $there := lookup "apps/v1" "StatefulSet" $root.Release.Namespace (include "common.name" (list $root (index . 1))) | default dict -}}
-{{- $now := dig "spec" "replicas" 0 $there | int -}}
-{{- if and $now (ne $now (int (index . 2))) -}}
-{{- fail (printf "%s runs with %d replicas, and an upgrade to %d may lose its data: keep the number, or install anew" (index . 1) $now (int (index . 2))) -}}
-{{- end -}}
+{{/* Bytes of a quantity such as 20Gi */}}
+{{- define "common.bytes" -}}
+{{- $number := regexFind "^[0-9.]+" (toString .) -}}
+{{- $units := dict "" 1 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "E" 1e18 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "Pi" 1125899906842624 "Ei" 1152921504606846976 -}}
+{{- mulf (float64 $number) (index $units (trimPrefix $number (toString .))) | int64 -}}
 {{- end -}}

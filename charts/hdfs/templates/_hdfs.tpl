@@ -5,6 +5,22 @@
 {{- end -}}
 {{- end -}}
 
+{{/*
+Refuses to take away more than one DataNode at a time: files have up to 3 copies, and those that are all on the DataNodes that
+go would be missing. Under `helm template` there is nothing to compare with; the volumes stay in any case.
+*/}}
+{{- define "hdfs.fewerDataNodes" -}}
+{{- $replicas := int .Values.datanode.replicas -}}
+{{- $set := lookup "apps/v1" "StatefulSet" .Release.Namespace (include "common.name" (list . "hdfs-datanode")) | default dict -}}
+{{- $now := dig "spec" "replicas" 0 $set | int -}}
+{{- if lt $replicas 1 -}}
+{{- fail "hdfs-datanode needs at least 1 replica" -}}
+{{- end -}}
+{{- if lt $replicas (sub $now 1 | int) -}}
+{{- fail (printf "hdfs-datanode runs with %d replicas, and %d are too few at once: take one away (%d), and the next when no block has too few copies (docs/kubernetes.md, Scaling)" $now $replicas (sub $now 1)) -}}
+{{- end -}}
+{{- end -}}
+
 {{/* A Service with an address of its own, for pods that are not ready too: (list $ "name" "component" ports labels) */}}
 {{- define "hdfs.service" -}}
 {{- $root := index . 0 -}}
