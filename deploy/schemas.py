@@ -26,6 +26,8 @@ CLOSER: dict[str, Schema] = {
     "maxExecutors": COUNT,
     "minReplicas": COUNT,
     "maxReplicas": COUNT,
+    "diskPercent": {"type": "integer", "minimum": 0, "maximum": 95},
+    "producerByteRates": {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}},
     "cpuPercent": {"type": "integer", "minimum": 1},
     "limit": {"type": "number", "exclusiveMinimum": 0},
     "maxUnavailable": {"type": ["integer", "string"]},

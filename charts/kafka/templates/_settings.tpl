@@ -1,3 +1,27 @@
+{{/*
+Settings of the brokers, {name: value}, that keep what topics take within `diskPercent` of the volume: each partition has the
+same share. Whole segments go, so a partition holds up to one more than is kept. A topic's copies are spread evenly.
+*/}}
+{{- define "kafka.retention" -}}
+{{- if .Values.diskPercent }}
+{{- $replicas := int .Values.replicas -}}
+{{- $partitions := 0 -}}
+{{- range .Values.topics }}
+{{- $partitions = divf (mul .partitions (min 3 $replicas)) $replicas | ceil | int | add $partitions -}}
+{{- end }}
+{{- $share := divf (mulf (include "common.bytes" .Values.persistence.size | float64) (divf .Values.diskPercent 100)) $partitions -}}
+{{- $segment := min 1073741824 (divf $share 4 | int64) -}}
+{{- if lt $segment 8454144 }}
+{{- fail (printf "kafka.persistence.size %s leaves each of a broker's %d partitions %d bytes, and a fourth of it must hold the largest record (8454144): give it more, or set kafka.diskPercent 0" (toString .Values.persistence.size) $partitions (int64 $share)) -}}
+{{- end }}
+log.retention.bytes: {{ sub (int64 $share) $segment }}
+log.segment.bytes: {{ $segment }}
+# ms: what is too much goes before the rest of the volume is full.
+log.retention.check.interval.ms: 30000
+log.segment.delete.delay.ms: 10000
+{{- end }}
+{{- end -}}
+
 {{/* The data of the ConfigMap. */}}
 {{- define "kafka.data" -}}
 {{- $replicas := int .Values.replicas }}
@@ -50,6 +74,10 @@ server.properties: |
   group.initial.rebalance.delay.ms=0
   message.max.bytes=8454144
   replica.fetch.max.bytes=8454144
+
+  {{- range $name, $value := include "kafka.retention" . | fromYaml }}
+  {{ $name }}={{ int64 $value }}
+  {{- end }}
 
   num.network.threads=2
   num.io.threads=4
