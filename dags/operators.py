@@ -5,7 +5,7 @@ module with the same arguments is a process beside Airflow.
 
 The pods' image, namespace and so on come from the environment of Airflow's own containers:
 
-ECOMMERCE_TASK_IMAGE              image; the Airflow Variable ``ecommerce_task_image`` wins over it
+ECOMMERCE_TASK_IMAGE              image
 ECOMMERCE_TASK_IMAGE_PULL_POLICY  default IfNotPresent
 ECOMMERCE_TASK_IMAGE_PULL_SECRETS names, separated by commas
 ECOMMERCE_TASK_NAMESPACE          default: the namespace that Airflow runs in
@@ -103,7 +103,6 @@ def pod(task: Task) -> BaseOperator:
     from kubernetes.client import models as k8s
 
     setting = os.environ.get
-    image = setting("ECOMMERCE_TASK_IMAGE", "ecommerce-lambda/jobs:latest")
     config_map, secret = setting("ECOMMERCE_TASK_CONFIGMAP"), setting("ECOMMERCE_TASK_SECRET")
     sources = [k8s.V1EnvFromSource(config_map_ref=k8s.V1ConfigMapEnvSource(name=config_map))] if config_map else []
     sources += [k8s.V1EnvFromSource(secret_ref=k8s.V1SecretEnvSource(name=secret))] if secret else []
@@ -112,7 +111,7 @@ def pod(task: Task) -> BaseOperator:
         task_id=task.id,
         name=task.id.replace("_", "-"),
         namespace=setting("ECOMMERCE_TASK_NAMESPACE"),
-        image="{{ var.value.get('ecommerce_task_image', '" + image + "') }}",
+        image=setting("ECOMMERCE_TASK_IMAGE", "ecommerce-lambda/jobs:latest"),
         image_pull_policy=setting("ECOMMERCE_TASK_IMAGE_PULL_POLICY", "IfNotPresent"),
         image_pull_secrets=[k8s.V1LocalObjectReference(name=name.strip()) for name in pull_secrets],
         cmds=["python"],

@@ -93,12 +93,16 @@ def like_tests(hooks: str, command: Sequence[str], kafka_client: str) -> dict[st
     ``hooks`` is what `helm get hooks` prints: a pod of theirs has the release's image, settings, login and scheduling.
     """
     manifests = yaml.safe_load_all(hooks.replace("-kafka-audit", f"-kafka-{kafka_client}"))
-    pod = next(item for item in manifests if item and item["kind"] == "Pod")
+    pod = next(item for item in manifests if item and item["kind"] == "Pod" and _is_test(item))
     labels, (container,) = pod["metadata"]["labels"], pod["spec"]["containers"]
     name = f"{labels['app.kubernetes.io/instance']}-run-{uuid4().hex[:8]}"
     container["command"] = list(command)
     container["resources"]["limits"]["memory"] = MEMORY
     return {**pod, "metadata": {"name": name, "labels": labels}}
+
+
+def _is_test(pod: dict[str, Any]) -> bool:
+    return bool(pod["metadata"]["labels"]["app.kubernetes.io/name"] == COMPONENT)
 
 
 def _pod(

@@ -1,7 +1,9 @@
 """The charts as Helm renders them: without a cluster, but with the real Helm."""
 
 import json
+import os
 import re
+import subprocess
 import zipfile
 from itertools import pairwise, product
 from pathlib import Path
@@ -165,7 +167,7 @@ def test_a_command_by_hand_is_as_a_test_with_the_login_of_another_client(
     charts: Path, values: dict[str, object]
 ) -> None:
     rendered = render((STANDALONE,), **values)
-    (test, *_) = [item for item in rendered if item["kind"] == "Pod"]
+    (test, *_) = [item for name, item in of(rendered, "Pod").items() if name != "lambda-test-doors-are-shut"]
     pod = like_tests(yaml.safe_dump_all(rendered), ["python", "-m", "jobs.replay"], "replay")
     assert pod["spec"]["containers"][0]["command"] == ["python", "-m", "jobs.replay"]
     for part in ("image", "envFrom", "securityContext", "volumeMounts"):
@@ -175,6 +177,25 @@ def test_a_command_by_hand_is_as_a_test_with_the_login_of_another_client(
     text = json.dumps(pod)
     assert ("lambda-kafka-replay" in text) == bool(values)
     assert "lambda-kafka-audit" not in text
+
+
+def test_the_script_of_the_stranger_fails_where_it_gets_in(charts: Path, tmp_path: Path) -> None:
+    (container,) = of(render((STANDALONE,)), "Pod")["lambda-test-doors-are-shut"]["spec"]["containers"]
+    for reached in (True, False):
+        for name, code in (("probe", 0 if reached else 1), ("sleep", 0)):
+            (tmp_path / name).write_text(f"#!/bin/sh\nexit {code}\n")
+            (tmp_path / name).chmod(0o755)
+        environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "ADDRESS": "namenode:9870"}
+        done = subprocess.run(container["command"], env=environment, capture_output=True, text=True)
+        assert bool(done.returncode) == reached
+        assert ("reached namenode:9870: this cluster's network does not enforce them" in done.stderr) == reached
+
+
+def test_pages_of_production_are_served_by_tls(charts: Path) -> None:
+    pages = of(render(SIZES["production"]), "Ingress")
+    assert pages
+    for page in pages.values():
+        assert page["spec"]["tls"] == [{"hosts": ["airflow.localhost"], "secretName": "ecommerce-lambda-tls"}]
 
 
 def test_airflow_has_users_with_roles(charts: Path) -> None:

@@ -128,6 +128,19 @@ def test_executors_are_reached_by_their_own_job_alone(standalone: Rendered) -> N
         assert standalone.reached_by(f"{job}-executor", 40_000) == {job, f"{job}-executor"}
 
 
+def test_a_stranger_is_let_in_nowhere_and_helm_test_sends_one(charts: Path) -> None:
+    manifests = render((STANDALONE,))
+    rendered = Rendered(manifests)
+    environment = {item["name"]: item["value"] for item in rendered.pods["stranger"]["spec"]["containers"][0]["env"]}
+    service, _, port = environment["ADDRESS"].partition(":")
+    assert "stranger" not in rendered.reached_by(rendered.services[service], int(port))
+    assert [place for place in rendered.ports() if "stranger" in rendered.reached_by(*place)] == [
+        ("airflow-api-server", 8080)
+    ]
+    for off in ("global.networkPolicies.enabled", "hdfs.enabled"):
+        assert "lambda-test-doors-are-shut" not in of(render((STANDALONE,), **{off: False}), "Pod")
+
+
 def waits(spec: dict[str, Any], settings: dict[str, str]) -> Iterator[str]:
     """The ``host:port`` that a pod waits for, and that its Job asks."""
     parts = {

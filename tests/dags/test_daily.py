@@ -184,7 +184,7 @@ def test_pods_take_their_place_and_settings_from_the_environment(pods: "DAG") ->
         assert pod.spec.service_account_name == "tasks"
         assert pod.spec.automount_service_account_token is False
         assert [secret.name for secret in pod.spec.image_pull_secrets] == ["one", "two"]
-        assert container.image == "{{ var.value.get('ecommerce_task_image', 'registry.example/jobs:1') }}"
+        assert container.image == "registry.example/jobs:1"
         assert [source.config_map_ref.name for source in container.env_from if source.config_map_ref] == ["settings"]
         assert [source.secret_ref.name for source in container.env_from if source.secret_ref] == ["secrets"]
         assert container.resources.requests["memory"]

@@ -71,7 +71,8 @@ https://hadoop.apache.org/docs/r3.4.2/hadoop-project-dist/hadoop-hdfs/HDFSHighAv
 <configuration>
   <property><name>fs.defaultFS</name><value>{{ include "common.address" (list . "hdfs") }}</value></property>
   <property><name>hadoop.tmp.dir</name><value>/tmp/hadoop</value></property>
-  <property><name>hadoop.http.staticuser.user</name><value>ecommerce</value></property>
+  <!-- Who asks the pages without a name is nobody, and not the user whose all is. -->
+  <property><name>hadoop.http.staticuser.user</name><value>dr.who</value></property>
   <property><name>hadoop.security.token.service.use_ip</name><value>true</value></property>
   <!-- Metrics for Prometheus at /prom of the servers' pages. -->
   <property><name>hadoop.prometheus.endpoint.enabled</name><value>true</value></property>
