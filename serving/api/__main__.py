@@ -1,5 +1,7 @@
 """``python -m serving.api``: the HTTP API and the live page."""
 
+import signal
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +53,8 @@ def main(settings: Settings, api: ApiSettings) -> None:
             prometheus_client.start_http_server(api.metrics_port, api.metrics_host)
         except OSError as error:
             raise Mistake(f"cannot serve metrics at {api.metrics_host}:{api.metrics_port}: {error.strerror}") from error
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))  # uvicorn, once it has ended for it, raises it again
     uvicorn.run(
         app,
         host=api.host,
@@ -58,7 +62,7 @@ def main(settings: Settings, api: ApiSettings) -> None:
         access_log=False,
         log_level="warning",
         server_header=False,
-        timeout_graceful_shutdown=3,
+        timeout_graceful_shutdown=5,
     )
 
 

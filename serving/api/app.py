@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
+import anyio
 from anyio import to_thread
 from fastapi import Depends, FastAPI, Header, Query, Response
 from fastapi import Path as InPath
@@ -23,7 +24,7 @@ from contracts.catalog import CATEGORIES, WAREHOUSES
 from contracts.errors import Mistake
 from serving.api import answers, figures, problems
 from serving.api.figures import Tagged
-from serving.api.live import Live
+from serving.api.live import TICK_SECONDS, Live
 from serving.api.login import Login
 from serving.layers import Layers
 from serving.views import Step
@@ -187,7 +188,9 @@ def _add_page(app: FastAPI, live: Live) -> None:
     )
     def listen() -> EventSourceResponse:
         """Server-sent events: a `snapshot` of the live page's state, then each second a `change` with what changed."""
-        return EventSourceResponse(live.events(), ping=15)
+        return EventSourceResponse(
+            live.events(), ping=15, shutdown_event=anyio.Event(), shutdown_grace_period=2 * TICK_SECONDS
+        )
 
     @app.get("/healthz", tags=["state"])
     def health() -> dict[str, str]:

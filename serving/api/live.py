@@ -16,6 +16,7 @@ import msgspec
 import structlog
 from prometheus_client import Gauge
 from sse_starlette import ServerSentEvent
+from sse_starlette.sse import AppStatus
 
 from serving.now import Now, Section
 
@@ -32,7 +33,7 @@ class Live:
 
     def __init__(self, now: Now) -> None:
         self._now = now
-        self._listeners: set[asyncio.Queue[ServerSentEvent]] = set()
+        self._listeners: set[asyncio.Queue[ServerSentEvent | None]] = set()
         self._wanted, self._looked = asyncio.Event(), asyncio.Event()
         self._thread = ThreadPoolExecutor(1, "live")  # one, for its connections
 
@@ -47,16 +48,16 @@ class Live:
             self._thread.shutdown(wait=False)
 
     async def events(self) -> AsyncIterator[ServerSentEvent]:
-        """The events of one listener, without an end."""
-        queue: asyncio.Queue[ServerSentEvent] = asyncio.Queue(BEHIND_EVENTS)
+        """The events of one listener, until the server ends."""
+        queue: asyncio.Queue[ServerSentEvent | None] = asyncio.Queue(BEHIND_EVENTS)
         self._listeners.add(queue)
         _listeners.set(len(self._listeners))
         self._wanted.set()
         try:
             await self._looked.wait()
             yield self._snapshot()
-            while True:
-                yield await queue.get()
+            while event := await queue.get():
+                yield event
         finally:
             self._listeners.discard(queue)
             _listeners.set(len(self._listeners))
@@ -74,6 +75,8 @@ class Live:
                 self._looked.set()
             except Exception as error:  # the page must go on
                 log.error("the live state is not known", exc_info=error)
+            if AppStatus.should_exit:
+                self._end()
             _seconds.set(time.monotonic() - began)
             await asyncio.sleep(max(0.05, TICK_SECONDS - (time.monotonic() - began)))
 
@@ -88,6 +91,12 @@ class Live:
                 queue.put_nowait(self._snapshot())
             else:
                 queue.put_nowait(event)
+
+    def _end(self) -> None:
+        for queue in self._listeners:
+            if queue.full():
+                queue.get_nowait()
+            queue.put_nowait(None)
 
     def _snapshot(self) -> ServerSentEvent:
         return ServerSentEvent(_json(self._now.state), event="snapshot")

@@ -3,15 +3,16 @@
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import msgspec
 import pytest
 import requests
 from axe_core_python.selenium import Axe
+from happybase import Connection
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -57,20 +58,24 @@ def sold(stack: Settings) -> Iterator[Callable[[str], None]]:
     moment = timestamp(now)
     alert = Alert("page-1", moment, "P00042", "north", 2, 5)
     added: list[tuple[str, bytes]] = []
-    with closing(hbase.connect(stack)) as connection:
 
-        def put(table: str, key: bytes, column: bytes, value: Any) -> None:
-            connection.table(table).put(key, {column: msgspec.json.encode(value)})
-            added.append((table, key))
+    def put(table: str, key: bytes, column: bytes, value: Any) -> None:
+        cells = {column: msgspec.json.encode(value)}
+        hbase.attempt(stack, lambda connection: connection.table(table).put(key, cells))
+        added.append((table, key))
 
-        put(STOCK.name, stock_key("P00042", "north"), b"v:0", Stock(2, 5, now))
-        put(STOCK_ALERTS.name, alert_key(now, "P00042", "page-1"), ALERT.column, alert)
-        # A partition that no test's job writes.
-        yield lambda amount: put(
-            REVENUE_BY_MINUTE.name, minute_key(datetime.now(UTC)), b"v:97", Revenue(Decimal(amount), 1)
-        )
-        for table, key in added:
-            connection.table(table).delete(key)
+    put(STOCK.name, stock_key("P00042", "north"), b"v:0", Stock(2, 5, now))
+    put(STOCK_ALERTS.name, alert_key(now, "P00042", "page-1"), ALERT.column, alert)
+    # A partition that no test's job writes.
+    yield lambda amount: put(
+        REVENUE_BY_MINUTE.name, minute_key(datetime.now(UTC)), b"v:97", Revenue(Decimal(amount), 1)
+    )
+    for table, key in added:
+        hbase.attempt(stack, partial(delete, table, key))
+
+
+def delete(table: str, key: bytes, connection: Connection) -> None:
+    connection.table(table).delete(key)
 
 
 @pytest.fixture(scope="module")
