@@ -1,9 +1,14 @@
 """Exact counts end to end: what the generator says it sent is what the readers find, once each."""
 
+import base64
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from support.platform import dead_letters, speed_revenue
+import requests
+
+from serving.api.login import USER
+from support.platform import Platform, dead_letters, speed_revenue
 from support.shop import landed, produced
 
 
@@ -26,3 +31,22 @@ def test_revenue_is_the_same_in_batch_and_speed(ledger: dict[str, Any], found: d
 
 def test_every_critical_stock_raised_its_alert(ledger: dict[str, Any], found: dict[str, Any]) -> None:
     assert found["alerts"] == ledger["alerts_expected"]
+
+
+def test_the_api_on_the_ingress_says_the_same_behind_its_login(
+    platform: Platform, ledger: dict[str, Any], found: dict[str, Any]
+) -> None:
+    release, session = platform.release, requests.Session()
+    session.trust_env = False
+    session.headers["Host"] = "shop.localhost"
+    first = datetime.fromisoformat(ledger["first_event_time"]).astimezone(UTC).date()
+    end = datetime.now(UTC).date() + timedelta(days=1)
+    asked = f"{platform.cluster.access.ingress}/v1/revenue?from={first}T00:00:00Z&to={end}T00:00:00Z&by=day"
+    assert session.get(asked, timeout=60).status_code == 401
+    secret = release.core.read_namespaced_secret(f"{release.name}-serving-login", release.namespace)
+    session.auth = (USER, base64.b64decode(secret.data["password"]).decode())
+    answer = session.get(asked, timeout=60)
+    assert answer.ok, answer.text
+    assert Decimal(answer.json()["revenue"]) == Decimal(ledger["revenue"])
+    page = session.get(platform.cluster.access.ingress, timeout=60)
+    assert (page.status_code, "The shop" in page.text) == (200, True)
