@@ -180,7 +180,7 @@ def test_every_pod_monitor_finds_a_workload_and_its_ports(charts: Path, size: st
     monitors = of(manifests, "PodMonitor")
     assert {name.removeprefix("lambda-") for name in monitors} == {
         *("kafka", "hdfs-namenode", "hdfs-datanode", "hbase-master", "hbase-regionserver"),
-        *("sql", "spark-ingest", "spark-speed", "generator"),
+        *("sql", "spark-ingest", "spark-speed", "serving", "generator"),
     }
     for monitor in monitors.values():
         wanted = monitor["spec"]["selector"]["matchLabels"].items()
@@ -195,6 +195,7 @@ def test_pages_without_a_login_are_on_the_ingress_only_when_asked_for(charts: Pa
         found = of(render_monitored((STANDALONE,), "shop", **values), "Ingress")
         return {item["spec"]["rules"][0]["host"] for item in found.values()}
 
-    assert hosts() == {"airflow.localhost"}
+    with_a_login = {"airflow.localhost", "shop.localhost"}
+    assert hosts() == with_a_login
     pages = {"spark-ingest.localhost", "spark-speed.localhost"} if chart == "spark" else {f"{chart}.localhost"}
-    assert hosts(**{f"{chart}.ingress.enabled": True}) == {"airflow.localhost"} | pages
+    assert hosts(**{f"{chart}.ingress.enabled": True}) == with_a_login | pages
