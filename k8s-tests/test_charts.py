@@ -195,7 +195,8 @@ def test_pages_of_production_are_served_by_tls(charts: Path) -> None:
     pages = of(render(SIZES["production"]), "Ingress")
     assert pages
     for page in pages.values():
-        assert page["spec"]["tls"] == [{"hosts": ["airflow.localhost"], "secretName": "ecommerce-lambda-tls"}]
+        (rule,) = page["spec"]["rules"]
+        assert page["spec"]["tls"] == [{"hosts": [rule["host"]], "secretName": "ecommerce-lambda-tls"}]
 
 
 def test_airflow_has_users_with_roles(charts: Path) -> None:
