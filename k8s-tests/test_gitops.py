@@ -19,6 +19,7 @@ PATHS = [
     ("airflow", "existingKeysSecret"),
     ("airflow", "postgres"),
     ("hive-metastore", "postgres"),
+    ("serving", "login"),
     ("kafka", "existingSecrets"),
     ("kafka", "tls"),
 ]
