@@ -4,7 +4,7 @@ same share. Whole segments go, so a partition holds up to one more than is kept.
 */}}
 {{- define "kafka.retention" -}}
 {{- if .Values.diskPercent }}
-{{- $replicas := int .Values.replicas -}}
+{{- $replicas := max 1 .Values.replicas | int -}}
 {{- $partitions := 0 -}}
 {{- range .Values.topics }}
 {{- $partitions = divf (mul .partitions (min 3 $replicas)) $replicas | ceil | int | add $partitions -}}
