@@ -117,6 +117,12 @@ def answers(settings: Settings) -> None:
             raise NotReady(f"the SQL endpoint at {address(settings)} answers SELECT 1 with {found}")
 
 
+def takes_sessions(settings: Settings) -> None:
+    """Raises unless the endpoint opens a session; what a statement takes there is another matter."""
+    with _session(settings, 0):
+        pass
+
+
 def reason(message: str) -> str:
     """The telling line of a server's error, which comes with class names before it and pages of stack after it."""
     for line in message.splitlines():

@@ -8,6 +8,8 @@ from typing import Final
 from cachetools import LRUCache, TTLCache
 
 from clients.commits import Commit
+from clients.retry import hurry
+from clients.sql import takes_sessions
 from contracts.events import Alert
 from contracts.hbase import Progress, Revenue, Stock
 from contracts.settings import Settings
@@ -18,6 +20,8 @@ from serving.speed import Profile
 
 CACHED_ROWS: Final = 500_000
 """Rows of marts that are kept in memory at most, about 150 MB."""
+STATEMENT_SECONDS: Final = 20.0
+"""For one answer of the SQL endpoint about a statement, which Spark may plan for seconds where it has other work."""
 STATE_SECONDS: Final = 1.0
 """How long it is remembered which days are closed."""
 
@@ -63,7 +67,9 @@ class GuardedLayers(Layers):
 
     def mart(self, table: str, chosen: Collection[date]) -> dict[date, Rows]:
         with self.sql():
-            return super().mart(table, chosen)
+            takes_sessions(self.settings)
+            with hurry(STATEMENT_SECONDS):
+                return super().mart(table, chosen)
 
     def revenue(self, start: datetime, end: datetime) -> dict[datetime, Revenue]:
         with self.hbase():

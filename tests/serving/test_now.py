@@ -1,6 +1,8 @@
 """What the live page shows: what changed, over midnight, and while a server is away."""
 
 import io
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from clients.retry import until
 from contracts.errors import Unreachable
 from contracts.hbase import Revenue, Stock
 from serving.__main__ import picture
@@ -71,6 +74,19 @@ def test_the_state_outlives_a_server(layers: KnownLayers) -> None:
     layers.failing = lambda _: None
     now.look()
     assert now.state["clock"]["away"] == {}
+
+
+def test_what_sql_answers_late_holds_up_nothing(layers: KnownLayers) -> None:
+    go_on = threading.Event()
+    layers.failing = lambda what: go_on.wait(20) if what == "closed" and len(layers.asked) > 2 else None
+    now = Now(layers, lambda: NOON)
+    began = time.monotonic()
+    now.look()
+    assert time.monotonic() - began < 10
+    assert {"revenue", "alerts", "stock"} <= set(now.state)
+    assert "before" not in now.state
+    go_on.set()
+    until(lambda: now.look().get("before"), seconds=20, pause=0.1)
 
 
 def test_the_terminal_shows_the_same_figures(layers: KnownLayers) -> None:

@@ -3,6 +3,7 @@
 
 const $ = (id) => document.getElementById(id);
 const DAY_MS = 86_400_000;
+const AGAIN_MS = 5_000;
 const money = new Intl.NumberFormat("en-GB", { style: "currency", currency: "EUR" });
 const whole = new Intl.NumberFormat("en-GB");
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -124,7 +125,8 @@ function showLive(changed) {
     const closed = state.fresh.last_closed_day;
     if (closed !== showLive.closed) {
       showLive.closed = closed;
-      if (closed) marts(closed, request);
+      // What fails is asked for again when something is fresh.
+      if (closed) marts(closed, request).catch(() => (showLive.closed = undefined));
       else showMarts(today(), null, null);
     }
   }
@@ -155,10 +157,7 @@ async function ask(path) {
 }
 
 async function marts(day, mine) {
-  const [funnel, categories] = await Promise.all([ask(`v1/funnel?first=${day}`), ask(`v1/affinity/categories?first=${day}`)]).catch((error) => {
-    say(error.message, true);
-    return [null, null];
-  });
+  const [funnel, categories] = await Promise.all([ask(`v1/funnel?first=${day}`), ask(`v1/affinity/categories?first=${day}`)]);
   if (mine === request) showMarts(day, funnel, categories);
 }
 
@@ -179,7 +178,9 @@ async function showDay(day) {
     await marts(day, mine);
     if (mine === request) say(revenue.closed_days.length ? `${day} is closed: batch equals speed to the cent.` : `${day} is open: its figures are the speed layer's.`);
   } catch (error) {
-    if (mine === request) say(`${day} cannot be shown now: ${error.message}`, true);
+    if (mine !== request) return;
+    say(`${day} cannot be shown now: ${error.message}`, true);
+    setTimeout(() => mine === request && showDay(day), AGAIN_MS);
   }
 }
 
