@@ -97,7 +97,7 @@ def ask(address: str, path: str, users: int, seconds: int) -> dict[str, Any]:
     times = np.repeat([float(ms) for ms in found["response_times"]], list(found["response_times"].values()))
     p50, p95 = np.percentile(times, [50, 95])
     took = found["last_request_timestamp"] - found["start_time"]
-    return {"per_second": round(found["num_requests"] / took), "p50_ms": float(p50), "p95_ms": float(p95)}
+    return {"per_second": round(found["num_requests"] / took), "p50_ms": round(float(p50)), "p95_ms": round(float(p95))}
 
 
 @click.command()
