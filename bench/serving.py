@@ -81,8 +81,11 @@ async def listen_all(address: str, listeners: int, stack: Stack, seconds: float)
 
 def delays(seen: Seen, sent: list[float]) -> list[float]:
     """Seconds from each purchase until the listener was told of it."""
-    known = [(at, count - min(count for _, count in seen)) for at, count in seen]
-    return [next((at for at, count in known if count > number), np.inf) - moment for number, moment in enumerate(sent)]
+    before = min(count for _, count in seen)
+    return [
+        next((at for at, count in seen if count - before > number), np.inf) - moment
+        for number, moment in enumerate(sent)
+    ]
 
 
 def ask(address: str, path: str, users: int, seconds: int) -> dict[str, Any]:
@@ -109,7 +112,7 @@ def main(listeners: int, seconds: int, users: int, each: int) -> None:
     """Measure the API: events to browsers, endpoints under load, memory."""
     with fresh_stack() as stack:
         stack.up(only={SERVING, paths.SPEED, "spark-thrift"})
-        server = next(server for server in stack.status() if server.name == SERVING)
+        server = stack.server(SERVING)
         process, address = psutil.Process(server.pid), server.ui
         process.cpu_affinity([0])
         play(stack)

@@ -80,7 +80,7 @@ def main(rate: int, warm_up: int, seconds: int, with_ingest: bool) -> None:
     """Measure the speed layer's latency at a steady rate."""
     with fresh_stack() as stack:
         stack.up(only={paths.SPEED, *([paths.INGEST] if with_ingest else [])})
-        speed = next(server for server in stack.status() if server.name == paths.SPEED)
+        speed = stack.server(paths.SPEED)
         generator = start(stack.site, "generator", "--rate", str(rate), stderr=subprocess.DEVNULL)
         try:
             time.sleep(warm_up)

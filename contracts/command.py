@@ -6,7 +6,8 @@ exit code of its kind and one line on stderr.
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from functools import wraps
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import click
 import structlog
 
-from contracts.errors import PlatformError
+from contracts.errors import Mistake, PlatformError
 from contracts.settings import PREFIX, Dataclass, Settings, variable
 
 HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
@@ -81,6 +82,15 @@ def configure_logging(level: int = logging.INFO) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+
+
+@contextmanager
+def serving_metrics(host: str, port: int) -> Iterator[None]:
+    """Around the start of a server of metrics. Raises :class:`Mistake` where it cannot listen there."""
+    try:
+        yield
+    except OSError as error:
+        raise Mistake(f"cannot serve metrics at {host}:{port}: {error.strerror}") from error
 
 
 def show(error: PlatformError) -> None:

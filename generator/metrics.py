@@ -4,7 +4,7 @@ import time
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, start_http_server
 
-from contracts.errors import Mistake
+from contracts.command import serving_metrics
 from contracts.events import STREAMS
 from generator.records import Batch, Kind, count_kinds
 
@@ -29,10 +29,8 @@ class Metrics:
         self._sent = 0
 
     def serve(self, host: str, port: int) -> None:
-        try:
+        with serving_metrics(host, port):
             start_http_server(port, host, registry=self.registry)
-        except OSError as error:
-            raise Mistake(f"cannot serve metrics at {host}:{port}: {error.strerror}") from error
 
     def add(self, batch: Batch, start: int, stop: int) -> None:
         kinds = count_kinds(batch.facts[start:stop])

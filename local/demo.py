@@ -270,16 +270,11 @@ class TaskLines:
         return (task.group(1), self._state) if task else None
 
 
-def page_of(stack: Stack) -> str:
-    """The address of the shop's live page."""
-    return next(server.ui for server in stack.status() if server.name == SERVING)
-
-
 def _keep_up(demo: Demo, console: Console) -> None:
     demo.stack.up(only={SHOP})
     console.rule("[bold]The shop goes on, live")
-    console.print(f"Its page:  {page_of(demo.stack)}", highlight=False)
-    console.print(f"Its API:   {page_of(demo.stack)}/docs", highlight=False)
+    console.print(f"Its page:  {demo.stack.server(SERVING).ui}", highlight=False)
+    console.print(f"Its API:   {demo.stack.server(SERVING).ui}/docs", highlight=False)
     console.print("\nEverything is still up (KEEP=1):")
     for server in demo.stack.status():
         console.print(f"  {server.name:<20} {server.address:<18} {server.ui}", highlight=False)
@@ -329,7 +324,7 @@ def main(day: datetime | None, events: int, seed: int, folder: Path, keep: bool)
         if not (keep and finished):
             demo.stack.down()
     if keep:
-        shown.summary["page"] = page_of(demo.stack)
+        shown.summary["page"] = demo.stack.server(SERVING).ui
     (folder / "summary.json").write_text(json.dumps(shown.summary, indent=2) + "\n")
     report.write_page(folder / "report.html", shown)
     if keep:

@@ -143,6 +143,10 @@ class Stack:
             )
         return result
 
+    def server(self, name: str) -> Status:
+        """One of :meth:`status`."""
+        return next(server for server in self.status() if server.name == name)
+
     def _running(self) -> set[str]:
         return {name for name, process in self._supervisor.processes().items() if process.running}
 

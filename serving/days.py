@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
 
 import msgspec
 from hdfs import InsecureClient
@@ -16,6 +17,9 @@ from clients import hdfs as files
 from clients.commits import CommitLog
 from contracts import paths
 from contracts.errors import NotFound
+
+LOOKED_AT: Final = 45
+"""Of the days with rows, how many are looked at, the newest: a day older than 30 gets no rows."""
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -44,6 +48,20 @@ def mark(hdfs: InsecureClient, day: date) -> Mark | None:
 def end_of(day: date) -> datetime:
     """The midnight (UTC) after a day."""
     return datetime.combine(day, time(), UTC) + timedelta(days=1)
+
+
+def from_to(first: date, last: date) -> list[date]:
+    """The days from ``first`` to ``last``, both included; none where ``last`` is before."""
+    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+
+
+def over(landed: Iterable[str], kept: date | None, now: datetime) -> list[date]:
+    """Of the days with rows those that are over and kept, the newest :data:`LOOKED_AT` of them, oldest first.
+
+    ``landed``: as ``Commit.days``; ``kept``: as :func:`first_kept`.
+    """
+    days = sorted(map(date.fromisoformat, landed))
+    return [day for day in days if (kept or date.min) <= day and end_of(day) < now][-LOOKED_AT:]
 
 
 def first_kept(hdfs: InsecureClient) -> date | None:

@@ -50,7 +50,10 @@ class Layers:
     def closed(self, chosen: Iterable[date]) -> dict[date, Mark]:
         """As ``serving.days.closed``; asks nobody where no day is chosen."""
         asked = list(chosen)
-        return days.closed(files.client(self.settings), asked) if asked else {}
+        return self._closed(asked) if asked else {}
+
+    def _closed(self, asked: list[date]) -> dict[date, Mark]:
+        return days.closed(files.client(self.settings), asked)
 
     def mart(self, table: str, chosen: Collection[date]) -> dict[date, Rows]:
         """The rows that SQL has of each of these days, closed or not."""
@@ -100,6 +103,10 @@ class Layers:
     def landed_until(self) -> datetime | None:
         """Until when all that Kafka had is landed; None before ingest has told."""
         return CommitLog(files.client(self.settings), paths.INGEST).landed_until()
+
+    def first_kept(self) -> date | None:
+        """As ``serving.days.first_kept``."""
+        return days.first_kept(files.client(self.settings))
 
     def marks(self, chosen: Iterable[date]) -> dict[date, Mark | None]:
         """As ``serving.days.marks``."""

@@ -17,8 +17,7 @@ import structlog
 from contracts.errors import PlatformError
 from contracts.events import critical, from_epoch_ms, timestamp
 from contracts.hbase import NOTHING
-from serving import views
-from serving.days import end_of, is_closed
+from serving import days, views
 from serving.layers import Layers
 from serving.views import PeriodRevenue, Step
 
@@ -30,8 +29,6 @@ NEWEST_ALERTS: Final = 20
 WORST_STOCK: Final = 20
 BESIDE_SECONDS: Final = 0.2
 """How long a look waits for what SQL has to answer."""
-OPEN_DAYS: Final = 45
-"""Of the days with rows, how many are looked at, the newest: a day older than 30 gets no rows."""
 Section = dict[str, Any]
 log = structlog.get_logger()
 
@@ -54,9 +51,9 @@ class Freshness:
 def freshness(layers: Layers, now: datetime) -> Freshness:
     """Raises :class:`PlatformError` where a layer cannot be asked."""
     commit = layers.commit()
-    over = [day for day in map(date.fromisoformat, sorted(commit.days)) if end_of(day) <= now][-OPEN_DAYS:]
+    over = days.over(commit.days, layers.first_kept(), now)
     marks = layers.marks(over)
-    closed = [day for day, mark in marks.items() if mark and is_closed(day, mark, commit.days)]
+    closed = [day for day, mark in marks.items() if mark and days.is_closed(day, mark, commit.days)]
     return Freshness(
         _newest(state.newest_ms for state in commit.partitions.values()),
         _newest(progress.newest_ms for progress in layers.progress().values()),

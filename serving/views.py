@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Literal
 
 from contracts.hbase import NOTHING, Revenue, add_revenue
+from serving import days
 from serving.days import Mark
 from serving.layers import Layers, Rows
 
@@ -85,7 +86,7 @@ def days_of(start: datetime, end: datetime) -> list[date]:
     if start >= end:
         return []
     first, last = start.astimezone(UTC).date(), (end.astimezone(UTC) - timedelta(microseconds=1)).date()
-    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    return days.from_to(first, last)
 
 
 _MARTS = {Step.MINUTE: "revenue_minutely", Step.HOUR: "revenue_hourly", Step.DAY: "revenue_daily"}

@@ -1,5 +1,6 @@
 """SQL and Airflow: how fresh SQL is, which days are open, when the runs ended, and how the servers are."""
 
+from dataclasses import replace
 from typing import Final
 
 from grafana_foundation_sdk.models import units
@@ -11,21 +12,29 @@ SQL: Final = "metrics_sql_driver"
 RUN: Final = "sum by (dag_id) (increase(airflow_dagrun_duration_success_milliseconds[1d]))"
 """What runs took that ended well, as a native histogram."""
 
+SQL_IS_BEHIND: Final = figure(
+    "SQL is behind",
+    "Rows that Kafka took longer ago than this are in SQL's answers.",
+    units.Seconds,
+    f"time() - min(ecommerce_sql_fresh_until_timestamp_seconds{{{HERE}}})",
+    {120: "orange", 600: "red"},
+    decimals=0,
+)
+DAYS_OPEN: Final = figure(
+    "Days open",
+    "Days that are over and not reconciled as of their newest rows.",
+    units.Short,
+    f"count(ecommerce_day_open_timestamp_seconds{{{HERE}}}) or vector(0)",
+    {2: "orange"},
+)
+
 BOARD: Final = Board(
     "ecommerce-batch",
     "E-commerce · SQL and Airflow",
     "What SQL answers, and the runs that make the marts.",
     {
         "The batch layer": (
-            figure(
-                "SQL is behind",
-                "Rows that Kafka took longer ago than this are in SQL's answers.",
-                units.Seconds,
-                f"time() - min(ecommerce_sql_fresh_until_timestamp_seconds{{{HERE}}})",
-                {120: "orange", 600: "red"},
-                width=4,
-                decimals=0,
-            ),
+            replace(SQL_IS_BEHIND, width=4),
             figure(
                 "Since the newest daily run",
                 "That ended well; until the first one, since ingest started.",
@@ -42,14 +51,7 @@ BOARD: Final = Board(
                 {2 * 3600: "orange", 6 * 3600: "red"},
                 width=4,
             ),
-            figure(
-                "Days open",
-                "Days that are over and not reconciled as of their newest rows.",
-                units.Short,
-                f"count(ecommerce_day_open_timestamp_seconds{{{HERE}}}) or vector(0)",
-                {2: "orange"},
-                width=4,
-            ),
+            replace(DAYS_OPEN, width=4),
             figure(
                 "Days that differ",
                 "Open days whose newest reconciliation failed: batch and speed layer do not agree.",
@@ -68,10 +70,10 @@ BOARD: Final = Board(
                 decimals=0,
             ),
             graph(
-                "SQL is behind",
-                "Rows that Kafka took longer ago than this are in SQL's answers.",
-                units.Seconds,
-                {"SQL": f"time() - min(ecommerce_sql_fresh_until_timestamp_seconds{{{HERE}}})"},
+                SQL_IS_BEHIND.title,
+                SQL_IS_BEHIND.description,
+                SQL_IS_BEHIND.unit,
+                {"SQL": SQL_IS_BEHIND.queries[""]},
                 width=12,
             ),
             graph(

@@ -5,6 +5,7 @@ from typing import Final
 from grafana_foundation_sdk.models import units
 
 from contracts.paths import INGEST, SPEED
+from deploy.dashboards.batch import DAYS_OPEN, SQL_IS_BEHIND
 from deploy.dashboards.parts import HERE, LAST_BATCH, RECORDS, TAKEN, TOPICS, Board, figure, graph, per_second
 
 BOARD: Final = Board(
@@ -41,14 +42,7 @@ BOARD: Final = Board(
                 f"max(ecommerce_stream_lag_records{{{HERE}}})",
                 {50_000: "orange", 100_000: "red"},
             ),
-            figure(
-                "SQL is behind",
-                "Rows that Kafka took longer ago than this are in SQL's answers.",
-                units.Seconds,
-                f"time() - min(ecommerce_sql_fresh_until_timestamp_seconds{{{HERE}}})",
-                {120: "orange", 600: "red"},
-                decimals=0,
-            ),
+            SQL_IS_BEHIND,
             figure(
                 "Speed layer's newest batch",
                 "How long ago it ended: HBase knows all that came before.",
@@ -64,13 +58,7 @@ BOARD: Final = Board(
                 f"min(fs_namesystem_capacity_remaining{{{HERE}}} / fs_namesystem_capacity_total{{{HERE}}})",
                 {0: "red", 0.1: "orange", 0.2: "green"},
             ),
-            figure(
-                "Days open",
-                "Days that are over and not reconciled as of their newest rows.",
-                units.Short,
-                f"count(ecommerce_day_open_timestamp_seconds{{{HERE}}}) or vector(0)",
-                {2: "orange"},
-            ),
+            DAYS_OPEN,
         ),
         "The way of the data": (
             graph(

@@ -30,6 +30,7 @@ from jobs.batch.tasks.export_csv import export
 from jobs.batch.tasks.reconcile import reconcile
 from jobs.batch.tasks.repair_partitions import landed_hours, repair_partitions
 from jobs.compaction.exchange import show_landed_of
+from serving.days import from_to
 
 log = structlog.get_logger()
 
@@ -66,7 +67,7 @@ def main(first: date, last: date, side_by_side: int, patience: float, settings: 
     if not whole and first < last:
         days.wait_until_landed(hdfs, last - timedelta(days=1), timedelta(), patience)
     run_id = f"backfill-{uuid4().hex[:12]}"
-    chosen = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    chosen = from_to(first, last)
     failed: list[str] = []
     empty = 0
     with ThreadPoolExecutor(side_by_side) as pool, progress.shown("days", len(chosen)) as advance:

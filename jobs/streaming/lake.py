@@ -16,11 +16,9 @@ from prometheus_client.registry import Collector
 from clients.commits import CommitLog
 from contracts import paths
 from contracts.errors import PlatformError
-from serving.days import end_of, ended, first_kept, is_closed, marks
+from serving.days import end_of, ended, first_kept, is_closed, marks, over
 
 LOOK_SECONDS: Final = 60.0
-DAYS: Final = 45
-"""Of the days with rows, how many are looked at, the newest: a day older than 30 gets no rows."""
 log = structlog.get_logger()
 
 
@@ -56,11 +54,8 @@ class Lake(Collector):
 
     def _read(self) -> None:
         now = datetime.now(UTC)
-        kept = first_kept(self._hdfs) or date.min
         newest = CommitLog(self._hdfs, paths.INGEST).newest().days
-        landed = sorted(newest, reverse=True)
-        over = [day for day in map(date.fromisoformat, landed) if kept <= day and end_of(day) < now][:DAYS]
-        found_of = marks(self._hdfs, over)
+        found_of = marks(self._hdfs, over(newest, first_kept(self._hdfs), now))
         opened = {day: found for day, found in found_of.items() if not (found and is_closed(day, found, newest))}
         self._open = {
             day: max(end_of(day), found.closed_at) if found and found.closed_at else end_of(day)

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 from prometheus_client import CollectorRegistry, Counter, Gauge, Summary, disable_created_metrics, start_http_server
 
-from contracts.errors import Mistake
+from contracts.command import serving_metrics
 
 LAG = "ecommerce_stream_lag_records"
 """The metric that autoscalers and alerts look at."""
@@ -55,10 +55,8 @@ class Metrics:
 
     def serve(self, host: str, port: int) -> None:
         """Raises :class:`Mistake` where the port is taken."""
-        try:
+        with serving_metrics(host, port):
             start_http_server(port, host, registry=self.registry)
-        except OSError as error:
-            raise Mistake(f"cannot serve metrics at {host}:{port}: {error.strerror}") from error
 
     @contextmanager
     def batch(self) -> Iterator[None]:

@@ -12,7 +12,7 @@ import uvicorn
 from clients.hbase import HBASE_SETTINGS
 from clients.hdfs import HDFS_SETTINGS
 from clients.sql import SQL_SETTINGS
-from contracts.command import options, run, with_settings
+from contracts.command import options, run, serving_metrics, with_settings
 from contracts.errors import Mistake
 from contracts.settings import PREFIX, Settings, setting
 from serving.api import PORT
@@ -49,10 +49,8 @@ def main(settings: Settings, api: ApiSettings) -> None:
     layers = GuardedLayers(settings)
     app = create_app(layers, Live(Now(GuardedLayers(settings))), password)
     if api.metrics_port:
-        try:
+        with serving_metrics(api.metrics_host, api.metrics_port):
             prometheus_client.start_http_server(api.metrics_port, api.metrics_host)
-        except OSError as error:
-            raise Mistake(f"cannot serve metrics at {api.metrics_host}:{api.metrics_port}: {error.strerror}") from error
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))  # uvicorn, once it has ended for it, raises it again
     uvicorn.run(

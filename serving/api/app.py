@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final
 
 import anyio
 from anyio import to_thread
@@ -26,6 +26,7 @@ from serving.api import answers, figures, problems
 from serving.api.figures import Tagged
 from serving.api.live import TICK_SECONDS, Live
 from serving.api.login import Login
+from serving.days import from_to
 from serving.layers import Layers
 from serving.views import Step
 
@@ -58,7 +59,6 @@ To = Annotated[
 Limit = Annotated[int, Query(ge=1, le=1000, description="Rows of a page.")]
 Offset = Annotated[int, Query(ge=0, le=1_000_000, description="Rows before the page.")]
 Name = Annotated[str, InPath(min_length=1, max_length=200)]
-Answer = TypeVar("Answer")
 
 
 def create_app(layers: Layers, live: Live, password: str | None) -> FastAPI:
@@ -234,7 +234,7 @@ def _days(first: date, last: date | None) -> list[date]:
         raise Mistake(f"first {first} is after last {last}")
     if count > LONGEST_DAYS:
         raise Mistake(f"{count} days are more than {LONGEST_DAYS}, the most at once")
-    return [first + timedelta(days=number) for number in range(count)]
+    return from_to(first, last or first)
 
 
 def _one_of(name: str, value: str | None, known: tuple[str, ...]) -> None:
@@ -257,15 +257,9 @@ def _answer(tagged: Tagged, known: str | None) -> Response:
 
 
 def _described(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI description, with the problems' schema in the place of FastAPI's own errors."""
+    """The OpenAPI description, with the schema that its problems refer to."""
     if not app.openapi_schema:
         described = FastAPI.openapi(app)
-        schemas = described["components"]["schemas"]
-        schemas["Problem"] = problems.Problem.model_json_schema()
-        for operation in (found for path in described["paths"].values() for found in path.values()):
-            if "HTTPValidationError" in str(operation["responses"].get("422")):
-                operation["responses"] |= problems.responses(422)
-        for unused in ("HTTPValidationError", "ValidationError"):
-            schemas.pop(unused, None)
+        described["components"]["schemas"]["Problem"] = problems.Problem.model_json_schema()
     assert app.openapi_schema is not None
     return app.openapi_schema

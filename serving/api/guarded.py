@@ -61,9 +61,9 @@ class GuardedLayers(Layers):
             self._marks.update({day: found[day] for day in unknown})
         return {day: mark for day in asked if (mark := found[day])}
 
-    def closed(self, chosen: Iterable[date]) -> dict[date, Mark]:
+    def _closed(self, asked: list[date]) -> dict[date, Mark]:
         with self.hdfs():
-            return super().closed(chosen)
+            return super()._closed(asked)
 
     def mart(self, table: str, chosen: Collection[date]) -> dict[date, Rows]:
         with self.sql():
@@ -106,6 +106,10 @@ class GuardedLayers(Layers):
     def landed_until(self) -> datetime | None:
         with self.hdfs():
             return super().landed_until()
+
+    def first_kept(self) -> date | None:
+        with self.hdfs():
+            return super().first_kept()
 
     def marks(self, chosen: Iterable[date]) -> dict[date, Mark | None]:
         with self.hdfs():

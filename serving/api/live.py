@@ -9,8 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import structlog
@@ -81,9 +80,9 @@ class Live:
             await asyncio.sleep(max(0.05, TICK_SECONDS - (time.monotonic() - began)))
 
     def _tell(self, changed: dict[str, Section]) -> None:
-        event = ServerSentEvent(_json(changed), event="change")
         if not self._looked.is_set():
             return  # all who listen are new, and get the whole state
+        event = ServerSentEvent(_json(changed), event="change")
         for queue in self._listeners:
             if queue.full():
                 while not queue.empty():
@@ -102,11 +101,5 @@ class Live:
         return ServerSentEvent(_json(self._now.state), event="snapshot")
 
 
-def _json(value: Any) -> str:
-    return msgspec.json.encode(value, enc_hook=_encode).decode()
-
-
-def _encode(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return str(value)
-    raise NotImplementedError
+def _json(state: dict[str, Section]) -> str:
+    return msgspec.json.encode(state).decode()

@@ -79,6 +79,10 @@ class KnownLayers(Layers):
         self._ask("landed_until")
         return self.newest
 
+    def first_kept(self) -> date | None:
+        self._ask("first_kept")
+        return None
+
     def marks(self, chosen: Iterable[date]) -> dict[date, Mark | None]:
         self._ask("marks")
         return {day: self.closed_days.get(day) for day in chosen}

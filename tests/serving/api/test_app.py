@@ -11,8 +11,10 @@ from fastapi.testclient import TestClient
 from contracts.errors import BrokenPromise, NotReady, PlatformError, Unreachable
 from contracts.events import Alert
 from contracts.hbase import Revenue, Stock, Visit
+from contracts.settings import Settings
 from serving.api.app import create_app
 from serving.api.gate import Gate
+from serving.api.guarded import GuardedLayers
 from serving.api.live import Live
 from serving.days import Mark
 from serving.now import Now
@@ -256,6 +258,16 @@ def test_the_description_is_served_without_the_internet(api: TestClient) -> None
         path.partition("?")[0] for path in PATHS if "P00001" not in path and "u1" not in path
     }
     assert "HTTPValidationError" not in str(described)
+
+
+def test_where_no_day_is_asked_for_a_shut_gate_before_hdfs_is_none() -> None:
+    """Today is no day of the batch layer: HBase alone has to answer."""
+    layers = GuardedLayers(Settings())
+    with pytest.raises(Unreachable), layers.hdfs():
+        raise Unreachable("HDFS is away")
+    assert layers.settled("revenue_hourly", []) == {}
+    with pytest.raises(Unreachable, match="HDFS is away"):
+        layers.settled("revenue_hourly", [MONDAY])
 
 
 def test_a_gate_lets_so_many_through_and_closes_for_a_while() -> None:

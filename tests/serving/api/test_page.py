@@ -35,20 +35,12 @@ from contracts.settings import Settings
 from local.servers import SERVING
 from local.site import ROOT
 from local.stack import Stack
+from tests.serving.api import NO_HANG
 from tests.support.browser import chromium
 from tests.support.running import run
 
 PICTURES = ROOT / "build" / "live"
-NO_HANG = 8
-"""Seconds: a hang would last a minute. What it takes is measured by bench.serving."""
 SERIOUS = {"serious", "critical"}
-
-
-@pytest.fixture(scope="module")
-def api(local_stack: Stack) -> str:
-    """The address of the API of the stack."""
-    local_stack.up()
-    return next(server.ui for server in local_stack.status() if server.name == SERVING)
 
 
 @pytest.fixture(scope="module")

@@ -20,13 +20,11 @@ from clients.retry import until
 from contracts.errors import NotReady, Unreachable
 from contracts.settings import Settings
 from local.ports import HOST, free
-from local.servers import SERVING
 from local.site import ROOT
 from local.stack import Stack
+from tests.serving.api import NO_HANG
 from tests.support.running import run
 
-NO_HANG = 8
-"""Seconds: a hang would last a minute."""
 PASSWORD = "correct horse battery"  # noqa: S105
 
 
@@ -74,12 +72,6 @@ def serving(settings: Settings, *arguments: str, log: int | IO[bytes] | None = N
         finally:
             process.terminate()
             assert process.wait(20) == 0
-
-
-@pytest.fixture(scope="module")
-def api(local_stack: Stack) -> str:
-    local_stack.up()
-    return next(server.ui for server in local_stack.status() if server.name == SERVING)
 
 
 def test_a_password_is_asked_for(stack: Settings, tmp_path: Path) -> None:
