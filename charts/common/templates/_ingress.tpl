@@ -32,3 +32,9 @@ spec:
                 port: {name: http}
 {{- end }}
 {{- end -}}
+
+{{/* The address of a page on the ingress, as a browser reaches it: (list $ "name") */}}
+{{- define "common.page" -}}
+{{- $ingress := (index . 0).Values.global.ingress -}}
+http{{ if $ingress.tlsSecret }}s{{ end }}://{{ index . 1 }}.{{ $ingress.host }}{{ with $ingress.port }}:{{ . }}{{ end }}
+{{- end -}}
