@@ -1,8 +1,11 @@
 """The speed layer's views, read from HBase. Amounts are EUR as ``Decimal``, times UTC.
 
-Each raises as ``clients.hbase.attempt``, within :data:`PATIENCE_SECONDS` where HBase cannot be reached.
+Each raises as ``clients.hbase.attempt``, within :data:`PATIENCE_SECONDS` where HBase cannot be reached, and
+:class:`BrokenPromise` where a row is not what the speed layer writes.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -10,6 +13,7 @@ from typing import Final
 import msgspec
 
 from clients import hbase
+from contracts.errors import BrokenPromise
 from contracts.events import Alert
 from contracts.hbase import (
     NOTHING,
@@ -21,6 +25,7 @@ from contracts.hbase import (
     STOCK_ALERTS,
     USER_PROFILES,
     VISIT_FAMILY,
+    HBaseTable,
     Progress,
     Revenue,
     Spending,
@@ -50,15 +55,26 @@ class Profile(msgspec.Struct):
     last_purchase: datetime | None
 
 
+@contextmanager
+def _reading(table: HBaseTable, key: bytes) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, ArithmeticError, msgspec.MsgspecError) as error:
+        raise BrokenPromise(
+            f"row {key.decode(errors='backslashreplace')!r} of HBase's table {table.name} is not what the speed layer "
+            f"writes: {error}; delete the row, or make the tables anew with `python -m jobs.rebuild`"
+        ) from error
+
+
 def revenue(settings: Settings, start: datetime, end: datetime) -> dict[datetime, Revenue]:
     """On-time revenue of the minutes in ``[start, end)`` that have any, summed over Kafka's partitions."""
-    found = hbase.scan(
+    minutes: dict[datetime, Revenue] = {}
+    for key, cells in hbase.scan(
         settings, REVENUE_BY_MINUTE, PATIENCE_SECONDS, row_start=minute_key(start), row_stop=minute_key(end)
-    )
-    return {
-        minute_of(key): add_revenue(msgspec.json.decode(value, type=Revenue) for value in cells.values())
-        for key, cells in found
-    }
+    ):
+        with _reading(REVENUE_BY_MINUTE, key):
+            minutes[minute_of(key)] = add_revenue(msgspec.json.decode(cell, type=Revenue) for cell in cells.values())
+    return minutes
 
 
 def late_revenue(settings: Settings, start: datetime, end: datetime) -> dict[datetime, Revenue]:
@@ -67,44 +83,39 @@ def late_revenue(settings: Settings, start: datetime, end: datetime) -> dict[dat
     for key, cells in hbase.scan(
         settings, REVENUE_LATE, PATIENCE_SECONDS, row_start=minute_key(start), row_stop=minute_key(end)
     ):
-        minutes.setdefault(minute_of(key), []).extend(Revenue(Decimal(cell.decode()), 1) for cell in cells.values())
+        with _reading(REVENUE_LATE, key):
+            minutes.setdefault(minute_of(key), []).extend(Revenue(Decimal(cell.decode()), 1) for cell in cells.values())
     return {minute: add_revenue(parts) for minute, parts in minutes.items()}
 
 
 def stock(settings: Settings, product: str) -> dict[str, Stock]:
     """A product's stock by warehouse; empty when it never changed."""
-    return {
-        warehouse_of(key): _newest(cells)
-        for key, cells in hbase.scan(settings, STOCK, PATIENCE_SECONDS, row_prefix=stock_key(product))
-    }
+    found = hbase.scan(settings, STOCK, PATIENCE_SECONDS, row_prefix=stock_key(product))
+    return {warehouse_of(key): _newest(key, cells) for key, cells in found}
 
 
 def stocks(settings: Settings) -> dict[tuple[str, str], Stock]:
     """All stock there is, by product and warehouse, in the order of the products."""
-    return {
-        (product_of(key), warehouse_of(key)): _newest(cells)
-        for key, cells in hbase.scan(settings, STOCK, PATIENCE_SECONDS)
-    }
+    found = hbase.scan(settings, STOCK, PATIENCE_SECONDS)
+    return {(product_of(key), warehouse_of(key)): _newest(key, cells) for key, cells in found}
 
 
-def _newest(cells: dict[bytes, bytes]) -> Stock:
+def _newest(key: bytes, cells: dict[bytes, bytes]) -> Stock:
     """Of the Kafka partitions' stock the one that changed last."""
-    return max((msgspec.json.decode(value, type=Stock) for value in cells.values()), key=lambda stock: stock.time)
+    with _reading(STOCK, key):
+        return max((msgspec.json.decode(cell, type=Stock) for cell in cells.values()), key=lambda stock: stock.time)
 
 
 def profile(settings: Settings, user: str) -> Profile | None:
     """A user's profile; None for one never seen."""
-    row = hbase.attempt(
-        settings, lambda connection: connection.table(USER_PROFILES.name).row(user.encode()), PATIENCE_SECONDS
-    )
+    key = user.encode()
+    row = hbase.attempt(settings, lambda connection: connection.table(USER_PROFILES.name).row(key), PATIENCE_SECONDS)
     if not row:
         return None
-    visits = [
-        msgspec.json.decode(cell, type=Visit) for column, cell in row.items() if family_of(column) == VISIT_FAMILY
-    ]
-    spent = [
-        msgspec.json.decode(cell, type=Spending) for column, cell in row.items() if family_of(column) == SPENDING_FAMILY
-    ]
+    cells = [(family_of(column), cell) for column, cell in row.items()]
+    with _reading(USER_PROFILES, key):
+        visits = [msgspec.json.decode(cell, type=Visit) for family, cell in cells if family == VISIT_FAMILY]
+        spent = [msgspec.json.decode(cell, type=Spending) for family, cell in cells if family == SPENDING_FAMILY]
     return Profile(
         user,
         max(visits, key=lambda visit: visit.time, default=None),
@@ -122,14 +133,18 @@ def alerts(settings: Settings, newest: int | None = None) -> list[Alert]:
 def alerts_after(settings: Settings, newest: int | None, after: str = "") -> list[tuple[str, Alert]]:
     """The newest stock alerts, each with its row key; of those after a key, older ones, where one is given."""
     begin = f"{after}\0".encode() if after else None
-    found = hbase.scan(settings, STOCK_ALERTS, PATIENCE_SECONDS, row_start=begin, limit=newest)
-    return [(key.decode(), msgspec.json.decode(cell, type=Alert)) for key, cells in found for cell in cells.values()]
+    found: list[tuple[str, Alert]] = []
+    for key, cells in hbase.scan(settings, STOCK_ALERTS, PATIENCE_SECONDS, row_start=begin, limit=newest):
+        with _reading(STOCK_ALERTS, key):
+            found += [(key.decode(), msgspec.json.decode(cell, type=Alert)) for cell in cells.values()]
+    return found
 
 
 def progress(settings: Settings, below: int | None = None, seconds: float = PATIENCE_SECONDS) -> dict[str, Progress]:
     """What is counted of each Kafka partition, keyed ``topic/partition``; or was at versions ``below``."""
-    return {
-        f"{row.decode()}/{partition_of(column)}": msgspec.json.decode(value, type=Progress)
-        for row, cells in hbase.scan(settings, SPEED_PROGRESS, seconds, timestamp=below)
-        for column, value in cells.items()
-    }
+    counted: dict[str, Progress] = {}
+    for key, cells in hbase.scan(settings, SPEED_PROGRESS, seconds, timestamp=below):
+        with _reading(SPEED_PROGRESS, key):
+            for column, cell in cells.items():
+                counted[f"{key.decode()}/{partition_of(column)}"] = msgspec.json.decode(cell, type=Progress)
+    return counted

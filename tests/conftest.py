@@ -23,7 +23,9 @@ hypothesis.settings.register_profile("noisy machines", deadline=None)
 hypothesis.settings.load_profile("noisy machines")
 
 
-STREAMING = tuple(f"tests/{name}/" for name in ("jobs/streaming", "docs", "deploy", "generator", "images"))
+STREAMING = tuple(
+    f"tests/{name}" for name in ("jobs/streaming/", "jobs/test_rebuild", "docs/", "deploy/", "generator/", "images/")
+)
 PROCESS = os.environ.get("PYTEST_XDIST_WORKER", "")
 
 

@@ -1,23 +1,29 @@
 """What is older than it is to be kept goes, on the real servers, and nothing else."""
 
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
 from clients import hbase, sql
 from clients import hdfs as files
 from contracts import paths
+from contracts.events import Alert, timestamp
 from contracts.hbase import (
     ALERT,
     LATE_AMOUNT,
     REVENUE_BY_MINUTE,
     REVENUE_LATE,
     STOCK_ALERTS,
+    HBaseTable,
+    Revenue,
     alert_key,
     late_key,
     minute_key,
@@ -47,8 +53,8 @@ def a_row(day: date, into: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def lake(stack: Settings) -> None:
-    """Two days of rows, of a mart, of exports and of the speed layer."""
+def lake(stack: Settings) -> Iterator[None]:
+    """Two days of rows, of a mart, of exports and of the speed layer; the speed layer's are gone afterwards."""
     create_hive_tables(stack, [*RAW, *MARTS])
     hdfs, shop = files.client(stack), Landed()
     for day in (OLD, KEPT):
@@ -64,11 +70,23 @@ def lake(stack: Settings) -> None:
             files.write(hdfs, f"{paths.export_folder(f'{day}')}/revenue_daily.csv", b"date\n")
             days.take(hdfs, f"{day}", "night", 0)
             put(batch, mart, day, partial(a_row, day))
+    rows = [row for day in (OLD, KEPT) for row in counted(day)]
     with closing(hbase.connect(stack)) as connection:
-        for day in (OLD, KEPT):
-            connection.table(REVENUE_BY_MINUTE.name).put(minute_key(noon(day)), {b"v:0": b"{}"}, timestamp=1)
-            connection.table(REVENUE_LATE.name).put(late_key(noon(day), "id"), {LATE_AMOUNT.column: b"1.00"})
-            connection.table(STOCK_ALERTS.name).put(alert_key(noon(day), "P00001", "id"), {ALERT.column: b"{}"})
+        for counted_in, key, cells in rows:
+            connection.table(counted_in.name).put(key, cells, timestamp=1)
+        yield
+        for counted_in, key, _ in rows:
+            connection.table(counted_in.name).delete(key)
+
+
+def counted(day: date) -> list[tuple[HBaseTable, bytes, dict[bytes, bytes]]]:
+    """A row in each of the speed layer's tables that grow with time."""
+    at, alert = noon(day), msgspec.json.encode(Alert("id", timestamp(noon(day)), "P00001", "north", 1, 5))
+    return [
+        (REVENUE_BY_MINUTE, minute_key(at), {b"v:0": msgspec.json.encode(Revenue(Decimal("1.00"), 1))}),
+        (REVENUE_LATE, late_key(at, "id"), {LATE_AMOUNT.column: b"1.00"}),
+        (STOCK_ALERTS, alert_key(at, "P00001", "id"), {ALERT.column: alert}),
+    ]
 
 
 def in_sql(stack: Settings, table: HiveTable) -> set[str]:

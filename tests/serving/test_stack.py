@@ -1,7 +1,7 @@
 """The views of stock, users and alerts at the command line, from rows as the speed layer writes them to HBase."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -12,13 +12,27 @@ import msgspec
 import pytest
 
 from clients import hbase
+from contracts.errors import BrokenPromise
 from contracts.events import Alert
-from contracts.hbase import STOCK, STOCK_ALERTS, USER_PROFILES, HBaseTable, Spending, Stock, Visit
+from contracts.hbase import (
+    REVENUE_BY_MINUTE,
+    REVENUE_LATE,
+    SPEED_PROGRESS,
+    STOCK,
+    STOCK_ALERTS,
+    USER_PROFILES,
+    HBaseTable,
+    Spending,
+    Stock,
+    Visit,
+)
 from contracts.settings import Settings
+from serving import speed
 from tests.support.running import Job, run
 
 MORNING = datetime(2026, 11, 21, 9, tzinfo=UTC)
 EVENING = datetime(2026, 11, 21, 18, tzinfo=UTC)
+SPAN: dict[str, Any] = {"start": datetime(1900, 1, 1, tzinfo=UTC), "end": MORNING}
 ALERTS = [
     Alert(f"id-{level}", f"2026-11-21T09:0{level}:00.000Z", "P-served", "north", level, 10) for level in (1, 2, 3)
 ]
@@ -94,3 +108,29 @@ def test_what_is_not_known_is_one_sentence(served: Job, view: str, sentence: str
     assert result.returncode == 1
     assert result.stderr.startswith("error: ")
     assert sentence in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "column", "cell", "ask"),
+    [
+        (STOCK_ALERTS, b"0000000000000/P-odd/1", b"a:alert", b"{}", partial(speed.alerts, newest=1)),
+        (STOCK_ALERTS, b"\xff\xfe", b"a:alert", msgspec.json.encode(ALERTS[0]), speed.alerts),
+        (STOCK, b"P-odd/north", b"v:0", b'{"level": "many"}', partial(speed.stock, product="P-odd")),
+        (STOCK, b"P-odd/north", b"v:0", b"\xff", speed.stocks),
+        (USER_PROFILES, b"u-odd", b"p:0", b"[]", partial(speed.profile, user="u-odd")),
+        (REVENUE_BY_MINUTE, b"190001010000", b"v:0", b'{"amount": "much"}', partial(speed.revenue, **SPAN)),
+        (REVENUE_BY_MINUTE, b"1900010100zz", b"v:0", b"{}", partial(speed.revenue, **SPAN)),
+        (REVENUE_LATE, b"190001010000/odd", b"l:amount", b"much", partial(speed.late_revenue, **SPAN)),
+        (SPEED_PROGRESS, b"odd", b"v:zero", b"{}", speed.progress),
+    ],
+)
+def test_a_row_that_the_platform_did_not_write_is_named(
+    stack: Settings, table: HBaseTable, key: bytes, column: bytes, cell: bytes, ask: Callable[[Settings], Any]
+) -> None:
+    with closing(hbase.connect(stack)) as connection:
+        connection.table(table.name).put(key, {column: cell})
+        try:
+            with pytest.raises(BrokenPromise, match=f"table {table.name} is not what the speed layer writes"):
+                ask(stack)
+        finally:
+            connection.table(table.name).delete(key)
