@@ -80,9 +80,13 @@ INSIDE: Final = {
     "after HBase": "speed: the progress of all its partitions in HBase, Spark's checkpoint behind",
 }
 VALUES: Final = {
-    CLICKS.topic: ((tables.USER_PROFILES, tables.VISIT_FAMILY),),
+    CLICKS.topic: (
+        (tables.USER_PROFILES, tables.VISIT_FAMILY),
+        (tables.TRAFFIC_BY_MINUTE, tables.VALUE_FAMILY),
+    ),
     PURCHASES.topic: (
         (tables.REVENUE_BY_MINUTE, tables.VALUE_FAMILY),
+        (tables.SALES_BY_MINUTE, tables.VALUE_FAMILY),
         (tables.USER_PROFILES, tables.SPENDING_FAMILY),
     ),
     INVENTORY.topic: ((tables.STOCK, tables.VALUE_FAMILY),),

@@ -4,6 +4,7 @@ Writers, readers and docs/contracts.md take all of it from here; what a key is m
 side by side.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +24,8 @@ class Progress(msgspec.Struct):
 
     ``newest_ms``: the running maximum of event times, milliseconds since 1970 UTC. ``topic_id``: Kafka's id of the
     topic that the offsets belong to. ``generation``: which rebuild made the tables, empty before the first. ``base``:
-    what versions of cells are above offsets, the ends of topics of this name that were there before.
+    what versions of cells are above offsets, the ends of topics of this name that were there before. ``whole``: whether
+    the tables that came after version 0.1.0, ``traffic_by_minute`` and ``sales_by_minute``, have all below ``end`` too.
     """
 
     end: int = 0
@@ -31,6 +33,7 @@ class Progress(msgspec.Struct):
     topic_id: str = ""
     generation: str = ""
     base: int = 0
+    whole: bool = False
 
     @property
     def version(self) -> int:
@@ -97,6 +100,61 @@ def add_revenue(parts: Iterable[Revenue]) -> Revenue:
     return Revenue(sum((part.amount for part in found), NOTHING), sum(part.purchases for part in found))
 
 
+class Traffic(msgspec.Struct, omit_defaults=True):
+    """The clicks of a minute, each counted once: distinct users, and clicks by page.
+
+    ``categories``: views of product pages by category. ``countries``: the users by country, that of their first click
+    of the minute.
+    """
+
+    visitors: int = 0
+    pages: dict[str, int] = {}
+    categories: dict[str, int] = {}
+    countries: dict[str, int] = {}
+
+
+class Sold(msgspec.Struct):
+    """What was bought of a category: amount in EUR, units, and purchases."""
+
+    amount: Decimal
+    units: int
+    purchases: int
+
+
+Sales = dict[str, Sold]
+"""The purchases of a minute by category, those later than the watermark as well."""
+
+
+def add_traffic(parts: Iterable[Traffic]) -> Traffic:
+    """The sum of several partitions, or of minutes: a user counts as a visitor in each minute."""
+    found = list(parts)
+    return Traffic(
+        sum(part.visitors for part in found),
+        _sums(part.pages for part in found),
+        _sums(part.categories for part in found),
+        _sums(part.countries for part in found),
+    )
+
+
+def _sums(parts: Iterable[dict[str, int]]) -> dict[str, int]:
+    sums: Counter[str] = Counter()
+    for part in parts:
+        sums.update(part)
+    return dict(sorted(sums.items()))
+
+
+def add_sales(parts: Iterable[Sales]) -> Sales:
+    """The sum of several minutes or partitions."""
+    sums: Sales = {}
+    for part in parts:
+        for category, sold in part.items():
+            before = sums.get(category, Sold(NOTHING, 0, 0))
+            sums[category] = Sold(
+                before.amount + sold.amount, before.units + sold.units, before.purchases + sold.purchases
+            )
+    return dict(sorted(sums.items()))
+
+
 @dataclass(frozen=True, slots=True)
 class Qualifier:
     """A column with a name of its own."""
@@ -132,18 +190,23 @@ def family_of(column: bytes) -> str:
 
 
 def minute_key(minute: datetime) -> bytes:
-    """The row key of a minute (an aware time) in ``revenue_by_minute``, and the prefix of its in ``revenue_late``."""
+    """The row key of a minute (an aware time) in the tables by minute, and the prefix of its in ``revenue_late``."""
     return f"{minute.astimezone(UTC):%Y%m%d%H%M}".encode()
 
 
 def minute_of(key: bytes) -> datetime:
-    """The minute (UTC) of a row key of ``revenue_by_minute`` or ``revenue_late``."""
+    """The minute (UTC) of a row key that :func:`minute_key` or :func:`late_key` made."""
     return datetime.strptime(key.partition(b"/")[0].decode(), "%Y%m%d%H%M").replace(tzinfo=UTC)
 
 
 def late_key(event_time: datetime, event_id: str) -> bytes:
     """The row key of a late purchase in ``revenue_late``."""
     return minute_key(event_time) + f"/{event_id}".encode()
+
+
+def visitor_key(event_time: datetime, user_id: str) -> bytes:
+    """The row key in ``seen_clicks`` of a user in a minute."""
+    return minute_key(event_time) + f"/{user_id}".encode()
 
 
 def stock_key(product_id: str, warehouse: str = "") -> bytes:
@@ -208,6 +271,20 @@ REVENUE_LATE: Final = HBaseTable(
     "minute as YYYYMMDDHHMM (UTC), '/', event_id",
     "Purchases later than the watermark, left out of revenue_by_minute: one row an event, its total in l:amount.",
 )
+TRAFFIC_BY_MINUTE: Final = HBaseTable(
+    "traffic_by_minute",
+    VERSIONED,
+    "minute as YYYYMMDDHHMM (UTC)",
+    "{visitors, pages, categories, countries}: the users of a minute, its clicks by page, views of product pages by "
+    "category, and the users by country; late ones and no copies. Sum over the partitions.",
+)
+SALES_BY_MINUTE: Final = HBaseTable(
+    "sales_by_minute",
+    VERSIONED,
+    "minute as YYYYMMDDHHMM (UTC)",
+    "{category: {amount, units, purchases}}: the purchases of a minute, late ones too; their sum is that of "
+    "revenue_by_minute and revenue_late. Sum over the partitions.",
+)
 STOCK: Final = HBaseTable(
     "stock",
     VERSIONED,
@@ -227,25 +304,38 @@ STOCK_ALERTS: Final = HBaseTable(
     "9999999999999 minus event time in ms (13 digits), '/', product_id, '/', event_id",
     "Critical-stock alerts, newest first; a:alert is the JSON also sent to the alerts topic.",
 )
+_KEPT_SECONDS: Final = 7 * 24 * 3600
+"""As long as Kafka keeps what may be a copy."""
 SEEN_PURCHASES: Final = HBaseTable(
     "seen_purchases",
-    {SEEN_AT.family: _family(time_to_live=7 * 24 * 3600)},
+    {SEEN_AT.family: _family(time_to_live=_KEPT_SECONDS)},
     "event_id",
     "Where a purchase was first seen (o:at, '<partition>/<offset>'), so that its copies count once. Kept 7 days.",
+)
+SEEN_CLICKS: Final = HBaseTable(
+    "seen_clicks",
+    {SEEN_AT.family: _family(time_to_live=_KEPT_SECONDS)},
+    "event_id; or minute as YYYYMMDDHHMM (UTC), '/', user_id",
+    "Where a click was first seen, and a user in a minute (o:at, '<partition>/<offset>'), so that each counts once. "
+    "Kept 7 days.",
 )
 SPEED_PROGRESS: Final = HBaseTable(
     "speed_progress",
     VERSIONED,
     "topic",
-    "{end, newest_ms, topic_id, generation}: up to which offset a partition is counted, the newest event time there, "
-    "the id that Kafka gave the topic, and the rebuild that made the tables.",
+    "{end, newest_ms, topic_id, generation, whole}: up to which offset a partition is counted, the newest event time "
+    "there, the id that Kafka gave the topic, the rebuild that made the tables, and whether those by minute that came "
+    "after version 0.1.0 have all of it.",
 )
 HBASE_TABLES: Final = (
     REVENUE_BY_MINUTE,
     REVENUE_LATE,
+    TRAFFIC_BY_MINUTE,
+    SALES_BY_MINUTE,
     STOCK,
     USER_PROFILES,
     STOCK_ALERTS,
     SEEN_PURCHASES,
+    SEEN_CLICKS,
     SPEED_PROGRESS,
 )

@@ -57,7 +57,9 @@ def counted(progress: dict[str, Progress], topic: Topic) -> dict[str, Progress]:
         begin = topic.begin(place, stands.topic_id, stands.end)
         if place.rpartition("/")[0] == topic.name and (begin != stands.end or stands.topic_id != topic.id):
             newest = None if begin == 0 else stands.newest_ms
-            changed[place] = Progress(begin, newest, topic.id, stands.generation, stands.version - begin)
+            changed[place] = msgspec.structs.replace(
+                stands, end=begin, newest_ms=newest, topic_id=topic.id, base=stands.version - begin
+            )
     return changed
 
 

@@ -21,7 +21,15 @@ from clients.sql import SQL_SETTINGS, Sql, connect
 from contracts import paths
 from contracts.command import run, with_settings
 from contracts.events import MAX_EVENT_AGE
-from contracts.hbase import REVENUE_BY_MINUTE, REVENUE_LATE, STOCK_ALERTS, alert_key, minute_key
+from contracts.hbase import (
+    REVENUE_BY_MINUTE,
+    REVENUE_LATE,
+    SALES_BY_MINUTE,
+    STOCK_ALERTS,
+    TRAFFIC_BY_MINUTE,
+    alert_key,
+    minute_key,
+)
 from contracts.hive import MARTS, RAW, HiveTable
 from contracts.settings import Settings
 from jobs.batch.statements import drop_days
@@ -77,14 +85,13 @@ def remove_exports(hdfs: InsecureClient, first: date) -> int:
 
 
 def remove_speed(settings: Settings, first: date) -> int:
-    """Removes minutes of revenue and alerts of days before ``first`` from HBase; how many rows."""
+    """Removes minutes and alerts of days before ``first`` from HBase; how many rows."""
     start = datetime.combine(first, time(), UTC)
     minutes = {"row_stop": minute_key(start)}
     alerts = {"row_start": alert_key(start - timedelta(milliseconds=1), "", "")}
-    return sum(
-        _remove_rows(settings, table.name, scanned)
-        for table, scanned in ((REVENUE_BY_MINUTE, minutes), (REVENUE_LATE, minutes), (STOCK_ALERTS, alerts))
-    )
+    by_minute = (REVENUE_BY_MINUTE, REVENUE_LATE, TRAFFIC_BY_MINUTE, SALES_BY_MINUTE)
+    removed = sum(_remove_rows(settings, table.name, minutes) for table in by_minute)
+    return removed + _remove_rows(settings, STOCK_ALERTS.name, alerts)
 
 
 def _remove_rows(settings: Settings, table: str, scanned: dict[str, Any]) -> int:
@@ -138,7 +145,7 @@ def days_option(name: str, what: str) -> Callable[[Callable[..., None]], Callabl
 @days_option("raw", "landed rows")
 @days_option("mart", "the marts")
 @days_option("export", "CSV files on HDFS")
-@days_option("speed", "the speed layer's revenue by minute and alerts")
+@days_option("speed", "the speed layer's minutes and alerts")
 @with_settings(*SQL_SETTINGS, *HDFS_SETTINGS, *HBASE_SETTINGS)
 def main(settings: Settings, raw_days: int, mart_days: int, export_days: int, speed_days: int) -> None:
     """Remove what is older than it is to be kept; nothing, unless it is told so."""

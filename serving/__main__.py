@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 import msgspec
+from msgspec import structs
 from rich.bar import Bar
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -22,6 +23,7 @@ from clients.sql import SQL_SETTINGS
 from contracts.command import run, with_settings
 from contracts.errors import NotFound
 from contracts.events import critical, timestamp
+from contracts.hbase import add_sales, add_traffic
 from contracts.settings import Settings
 from serving import speed, views
 from serving.layers import Layers
@@ -117,6 +119,41 @@ def revenue(
 
 
 @main.command()
+@click.option("--last", type=Length(), help="The last minutes (60m) or hours (24h), this minute included.")
+@click.option("--from", "start", type=Minute(), help="First minute.")
+@click.option("--to", "end", type=Minute(), help="Minute before which to end; now when it is not given.")
+@json_option
+@with_settings(*HBASE_SETTINGS)
+def traffic(
+    last: timedelta | None, start: datetime | None, end: datetime | None, as_json: bool, settings: Settings
+) -> None:
+    """Visitors, page views and purchases of a range of minutes, late ones too: from the speed layer."""
+    first, until = minute_range(last, start, end, datetime.now(UTC))
+    found = views.traffic(Layers(settings), first, until)
+    seen, sold = add_traffic(one.traffic for one in found), add_sales(one.sales for one in found)
+    if as_json:
+        minutes = [{"minute": timestamp(one.start), **structs.asdict(one.traffic), "sales": one.sales} for one in found]
+        total = {**structs.asdict(seen), "sales": sold}
+        echo_json({"from": timestamp(first), "to": timestamp(until), "total": total, "minutes": minutes})
+        return
+    table = Table(title=f"Traffic {first:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC", show_footer=True)
+    table.add_column("minute", "total")
+    pages = list(seen.pages)
+    purchases = sum(one.purchases for one in sold.values())
+    for name, footer in (
+        ("visitors", seen.visitors),
+        *((page, seen.pages[page]) for page in pages),
+        ("purchases", purchases),
+    ):
+        table.add_column(name, f"{footer:,}", justify="right")
+    for one in found:
+        figures = (one.traffic.visitors, *(one.traffic.pages.get(page, 0) for page in pages))
+        bought = sum(part.purchases for part in one.sales.values())
+        table.add_row(f"{one.start:%Y-%m-%d %H:%M}", *(f"{figure:,}" for figure in (*figures, bought)))
+    Console().print(table)
+
+
+@main.command()
 @click.argument("product")
 @json_option
 @with_settings(*HBASE_SETTINGS)
@@ -194,7 +231,9 @@ def watch(settings: Settings) -> None:
 
 def picture(state: dict[str, Section]) -> Group:
     """The sections of :class:`Now` as a terminal shows them; those that no server has answered yet are left out."""
-    clock, revenue, stock, fresh = (state.get(name) for name in ("clock", "revenue", "stock", "fresh"))
+    clock, revenue, traffic, stock, fresh = (
+        state.get(name) for name in ("clock", "revenue", "traffic", "stock", "fresh")
+    )
     parts: list[RenderableType] = []
     if clock:
         away = ", ".join(f"{section} since {since[11:19]}" for section, since in clock["away"].items())
@@ -205,6 +244,9 @@ def picture(state: dict[str, Section]) -> Group:
         compared = f"   {before['until_now']:,} EUR by this time on {before['day']}" if before else ""
         parts.append(f"{revenue['revenue']:,} EUR from {revenue['purchases']:,} purchases{compared}")
         parts.append(_minutes_table(revenue["minutes"][-WATCHED_MINUTES:]))
+    if traffic:
+        pages = ", ".join(f"{page} {count:,}" for page, count in traffic["pages"].items())
+        parts.append(f"{traffic['minutes'][-2][1]:,} visitors in the minute before this one; in the last hour: {pages}")
     if stock:
         table = Table("product", "warehouse", "stock", "critical at", title=f"Critical stock: {stock['critical']}")
         for one in stock["worst"][:WATCHED_STOCK]:

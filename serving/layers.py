@@ -12,7 +12,7 @@ from clients.commits import Commit, CommitLog
 from clients.sql import connect
 from contracts import paths
 from contracts.events import Alert
-from contracts.hbase import Progress, Revenue, Stock
+from contracts.hbase import Progress, Revenue, Sales, Stock, Traffic
 from contracts.hive import MARTS
 from contracts.settings import Settings
 from serving import days, speed
@@ -75,6 +75,14 @@ class Layers:
     def late_revenue(self, start: datetime, end: datetime) -> dict[datetime, Revenue]:
         """As ``serving.speed.late_revenue``."""
         return speed.late_revenue(self.settings, start, end)
+
+    def traffic(self, start: datetime, end: datetime) -> dict[datetime, Traffic]:
+        """As ``serving.speed.traffic``."""
+        return speed.traffic(self.settings, start, end)
+
+    def sales(self, start: datetime, end: datetime) -> dict[datetime, Sales]:
+        """As ``serving.speed.sales``."""
+        return speed.sales(self.settings, start, end)
 
     def stock(self, product: str) -> dict[str, Stock]:
         """As ``serving.speed.stock``."""

@@ -16,7 +16,7 @@ import structlog
 
 from contracts.errors import PlatformError
 from contracts.events import critical, from_epoch_ms, timestamp
-from contracts.hbase import NOTHING
+from contracts.hbase import NOTHING, add_sales, add_traffic
 from serving import days, views
 from serving.layers import Layers
 from serving.views import PeriodRevenue, Step
@@ -69,7 +69,9 @@ def _newest(times: Iterable[int | None]) -> datetime | None:
 
 
 class Now:
-    """The sections as of the newest :meth:`look`: ``revenue``, ``alerts``, ``before``, ``stock``, ``fresh``, ``clock``.
+    """The sections as of the newest :meth:`look`.
+
+    ``revenue``, ``traffic``, ``alerts``, ``before``, ``stock``, ``fresh``, ``clock``.
 
     Where a server does not answer, its sections stay, and ``clock`` says since when they do (``away``).
     """
@@ -92,6 +94,7 @@ class Now:
             self._day, self._minutes, self._before, self._due = now.date(), {}, [], {}
         looks: dict[str, tuple[float, Callable[[datetime], Section]]] = {
             "revenue": (0, self._revenue),
+            "traffic": (2, self._traffic),
             "alerts": (0, self._alerts),
             "before": (60, self._weekday_before),
             "stock": (10, self._stock),
@@ -156,6 +159,31 @@ class Now:
     def _last_of_yesterday(self, first: datetime, midnight: datetime, now: datetime) -> list[PeriodRevenue]:
         """In the first hour of a day the last minutes are yesterday's too."""
         return views.revenue(self._layers, first, midnight, now) if first < midnight else []
+
+    def _traffic(self, now: datetime) -> Section:
+        """The last minutes' visitors, and what was seen and bought in all of them."""
+        until = Step.MINUTE.floor(now) + timedelta(minutes=1)
+        first = until - timedelta(minutes=MINUTES)
+        known = {period.start: period for period in views.traffic(self._layers, first, until)}
+        seen, sold = add_traffic(one.traffic for one in known.values()), add_sales(one.sales for one in known.values())
+        return {
+            "minutes": [
+                [timestamp(minute), known[minute].traffic.visitors if minute in known else 0]
+                for minute in (first + timedelta(minutes=number) for number in range(MINUTES))
+            ],
+            "pages": seen.pages,
+            "purchases": sum(one.purchases for one in sold.values()),
+            "categories": [
+                {
+                    "category": category,
+                    "views": seen.categories.get(category, 0),
+                    "units": sold[category].units if category in sold else 0,
+                    "revenue": sold[category].amount if category in sold else NOTHING,
+                }
+                for category in sorted(seen.categories.keys() | sold.keys())
+            ],
+            "countries": seen.countries,
+        }
 
     def _alerts(self, now: datetime) -> Section:
         return {"alerts": [msgspec.structs.asdict(alert) for _, alert in self._layers.alerts(NEWEST_ALERTS)]}

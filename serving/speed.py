@@ -4,7 +4,7 @@ Each raises as ``clients.hbase.attempt``, within :data:`PATIENCE_SECONDS` where 
 :class:`BrokenPromise` where a row is not what the speed layer writes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
@@ -19,19 +19,25 @@ from contracts.hbase import (
     NOTHING,
     REVENUE_BY_MINUTE,
     REVENUE_LATE,
+    SALES_BY_MINUTE,
     SPEED_PROGRESS,
     SPENDING_FAMILY,
     STOCK,
     STOCK_ALERTS,
+    TRAFFIC_BY_MINUTE,
     USER_PROFILES,
     VISIT_FAMILY,
     HBaseTable,
     Progress,
     Revenue,
+    Sales,
     Spending,
     Stock,
+    Traffic,
     Visit,
     add_revenue,
+    add_sales,
+    add_traffic,
     family_of,
     minute_key,
     minute_of,
@@ -69,9 +75,7 @@ def _reading(table: HBaseTable, key: bytes) -> Iterator[None]:
 def revenue(settings: Settings, start: datetime, end: datetime) -> dict[datetime, Revenue]:
     """On-time revenue of the minutes in ``[start, end)`` that have any, summed over Kafka's partitions."""
     minutes: dict[datetime, Revenue] = {}
-    for key, cells in hbase.scan(
-        settings, REVENUE_BY_MINUTE, PATIENCE_SECONDS, row_start=minute_key(start), row_stop=minute_key(end)
-    ):
+    for key, cells in _minutes(settings, REVENUE_BY_MINUTE, start, end):
         with _reading(REVENUE_BY_MINUTE, key):
             minutes[minute_of(key)] = add_revenue(msgspec.json.decode(cell, type=Revenue) for cell in cells.values())
     return minutes
@@ -80,12 +84,34 @@ def revenue(settings: Settings, start: datetime, end: datetime) -> dict[datetime
 def late_revenue(settings: Settings, start: datetime, end: datetime) -> dict[datetime, Revenue]:
     """Revenue of purchases later than the watermark, by the minute in ``[start, end)`` that they belong to."""
     minutes: dict[datetime, list[Revenue]] = {}
-    for key, cells in hbase.scan(
-        settings, REVENUE_LATE, PATIENCE_SECONDS, row_start=minute_key(start), row_stop=minute_key(end)
-    ):
+    for key, cells in _minutes(settings, REVENUE_LATE, start, end):
         with _reading(REVENUE_LATE, key):
             minutes.setdefault(minute_of(key), []).extend(Revenue(Decimal(cell.decode()), 1) for cell in cells.values())
     return {minute: add_revenue(parts) for minute, parts in minutes.items()}
+
+
+def traffic(settings: Settings, start: datetime, end: datetime) -> dict[datetime, Traffic]:
+    """Visitors and clicks of the minutes in ``[start, end)`` that have any, late ones too."""
+    minutes: dict[datetime, Traffic] = {}
+    for key, cells in _minutes(settings, TRAFFIC_BY_MINUTE, start, end):
+        with _reading(TRAFFIC_BY_MINUTE, key):
+            minutes[minute_of(key)] = add_traffic(msgspec.json.decode(cell, type=Traffic) for cell in cells.values())
+    return minutes
+
+
+def sales(settings: Settings, start: datetime, end: datetime) -> dict[datetime, Sales]:
+    """Purchases by category of the minutes in ``[start, end)`` that have any, late ones too."""
+    minutes: dict[datetime, Sales] = {}
+    for key, cells in _minutes(settings, SALES_BY_MINUTE, start, end):
+        with _reading(SALES_BY_MINUTE, key):
+            minutes[minute_of(key)] = add_sales(msgspec.json.decode(cell, type=Sales) for cell in cells.values())
+    return minutes
+
+
+def _minutes(
+    settings: Settings, table: HBaseTable, start: datetime, end: datetime
+) -> Iterable[tuple[bytes, dict[bytes, bytes]]]:
+    return hbase.scan(settings, table, PATIENCE_SECONDS, row_start=minute_key(start), row_stop=minute_key(end))
 
 
 def stock(settings: Settings, product: str) -> dict[str, Stock]:

@@ -1,16 +1,18 @@
-"""Revenue of any range: batch where a day is closed, speed where it is not."""
+"""Revenue of any range, batch where a day is closed, speed where it is not; traffic, which speed alone has."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, TypeVar
 
-from contracts.hbase import NOTHING, Revenue, add_revenue
+from contracts.hbase import NOTHING, Revenue, Sales, Traffic, add_revenue, add_sales, add_traffic
 from serving import days
 from serving.days import Mark
 from serving.layers import Layers, Rows
+
+Part = TypeVar("Part")
 
 
 class Step(StrEnum):
@@ -81,6 +83,27 @@ def revenue_view(
     return RevenueView(sorted(periods, key=lambda period: period.start), closed)
 
 
+@dataclass(frozen=True, slots=True)
+class PeriodTraffic:
+    """Clicks and purchases of a minute, hour or day that begins at ``start`` (UTC), late ones too."""
+
+    start: datetime
+    traffic: Traffic
+    sales: Sales
+
+
+def traffic(layers: Layers, start: datetime, end: datetime, step: Step = Step.MINUTE) -> list[PeriodTraffic]:
+    """The periods in ``[start, end)``, whose ends are whole steps, with clicks or purchases, in order.
+
+    From speed alone. A user is a visitor of each minute with a click of theirs; hours and days add their minutes up.
+    """
+    visited, sold = _grouped(layers.traffic(start, end), step), _grouped(layers.sales(start, end), step)
+    return [
+        PeriodTraffic(period, add_traffic(visited.get(period, [])), add_sales(sold.get(period, [])))
+        for period in sorted(visited.keys() | sold.keys())
+    ]
+
+
 def days_of(start: datetime, end: datetime) -> list[date]:
     """The days (UTC) that ``[start, end)`` touches."""
     if start >= end:
@@ -118,10 +141,14 @@ def _speed(layers: Layers, start: datetime, end: datetime, step: Step) -> list[P
 
 
 def _by_step(minutes: dict[datetime, Revenue], step: Step) -> dict[datetime, Revenue]:
-    parts: dict[datetime, list[Revenue]] = {}
-    for minute, revenue in minutes.items():
-        parts.setdefault(step.floor(minute), []).append(revenue)
-    return {start: add_revenue(found) for start, found in parts.items()}
+    return {start: add_revenue(found) for start, found in _grouped(minutes, step).items()}
+
+
+def _grouped(minutes: dict[datetime, Part], step: Step) -> dict[datetime, list[Part]]:
+    parts: dict[datetime, list[Part]] = {}
+    for minute, part in minutes.items():
+        parts.setdefault(step.floor(minute), []).append(part)
+    return parts
 
 
 def _by_day(start: datetime, end: datetime) -> Iterable[tuple[datetime, datetime]]:

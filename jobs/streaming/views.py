@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial, reduce
+from itertools import chain
 from typing import NamedTuple, TypeVar
 
 import happybase
@@ -22,9 +23,22 @@ import pyarrow.compute as pc
 
 from clients import hbase, kafka
 from contracts import hbase as tables
+from contracts.catalog import category_of
 from contracts.errors import BrokenPromise
 from contracts.events import CLICKS, INVENTORY, PURCHASES, Alert, Click, Purchase, StockChange, epoch_ms, from_epoch_ms
-from contracts.hbase import Progress, Revenue, Spending, Stock, Visit, add_revenue
+from contracts.hbase import (
+    Progress,
+    Revenue,
+    Sales,
+    Sold,
+    Spending,
+    Stock,
+    Traffic,
+    Visit,
+    add_revenue,
+    add_sales,
+    add_traffic,
+)
 from contracts.settings import Settings
 from contracts.topics import ALERTS
 from jobs.streaming.partitions import by_partition
@@ -44,7 +58,7 @@ class Summary(msgspec.Struct):
     alerts: int = 0
 
 
-Value = TypeVar("Value", Revenue, Stock, Visit, Spending)
+Value = TypeVar("Value", Revenue, Traffic, Sales, Stock, Visit, Spending)
 Records = list[tuple[int, Event, bool]]
 """Offset, event, and whether it is late; in offset order."""
 Announce = Callable[[Iterable[kafka.Record]], None]
@@ -133,7 +147,7 @@ class Partition:
         self._column = tables.partition_column(tables.VALUE_FAMILY, number)
         # At start the newest progress there is; records below it are counted already.
         row = self._progress.row(self.topic.encode(), columns=[self._column])
-        progress = msgspec.json.decode(row[self._column], type=Progress) if row else Progress()
+        progress = msgspec.json.decode(row[self._column], type=Progress) if row else Progress(whole=True)
         if progress.topic_id == tables.REBUILDING != topic_id:
             raise BrokenPromise(
                 "HBase is being made anew from the landed files, or that broke off: wait for it, or run "
@@ -158,9 +172,9 @@ class Partition:
         family: str,
         kind: type[Value],
         added: dict[bytes, list[tuple[int, Value]]],
-        merge: Callable[[Value, Value], Value],
+        combine: Callable[[list[Value]], Value],
     ) -> None:
-        """Writes each row's value as of ``end``, as that version: its newest value up to there and what came since.
+        """Writes each row's value as of ``end``, as that version: its newest one up to there, and what came since.
 
         ``added`` holds offsets and values in offset order. A version that another driver wrote of this batch, or part
         of it, counts as well as one of before. Where all versions are of later batches, this one is hidden.
@@ -177,7 +191,7 @@ class Partition:
             known: list[Value] = [] if cell is None else [msgspec.json.decode(cell, type=kind)]
             new: list[Value] = [part for offset, part in parts if self.base + offset >= version]
             if new and key not in later:
-                values[key] = {column: msgspec.json.encode(reduce(merge, known + new))}
+                values[key] = {column: msgspec.json.encode(combine(known + new))}
         self.put(table, values)
 
     def put(self, table: tables.HBaseTable, rows: dict[bytes, dict[bytes, bytes]]) -> None:
@@ -187,20 +201,34 @@ class Partition:
             batch.put(key, row)
         batch.send()
 
+    def first(self, table: tables.HBaseTable, seen: Iterable[tuple[bytes, int]]) -> dict[bytes, int]:
+        """The offset of each key that no earlier record had, out of keys and the offsets that have them.
+
+        They are marked as seen there. Seen at this very place is a replay of this batch, not a copy.
+        """
+        offsets: dict[bytes, int] = {}
+        for key, offset in seen:
+            offsets.setdefault(key, offset)
+        handle = self.connection.table(table.name)
+        known = {key: row[tables.SEEN_AT.column] for key, row in handle.rows(list(offsets))}
+        places = {key: tables.seen_at(self.number, self.base + offset) for key, offset in offsets.items()}
+        # No version given: the time to live counts from the clock, not from an offset.
+        with handle.batch() as batch:
+            for key, place in places.items():
+                if key not in known:
+                    batch.put(key, {tables.SEEN_AT.column: place})
+        return {key: offset for key, offset in offsets.items() if known.get(key, places[key]) == places[key]}
+
     def finish(self, newest_ms: int | None) -> None:
         """States that the partition is counted up to ``end``. Written last: until then a replay starts over."""
         if self.end > self._before.end:
-            progress = msgspec.json.encode(Progress(self.end, newest_ms, self.topic_id, self.generation, self.base))
-            self.put(tables.SPEED_PROGRESS, {self.topic.encode(): {self._column: progress}})
+            progress = Progress(self.end, newest_ms, self.topic_id, self.generation, self.base, self._before.whole)
+            self.put(tables.SPEED_PROGRESS, {self.topic.encode(): {self._column: msgspec.json.encode(progress)}})
 
 
 def _newest_stock(before: Stock, added: Stock) -> Stock:
     """The one of later event time; of two at the same time, the one that came later."""
     return before if before.time > added.time else added
-
-
-def _add_revenue(before: Revenue, added: Revenue) -> Revenue:
-    return add_revenue([before, added])
 
 
 def _add_spending(before: Spending, added: Spending) -> Spending:
@@ -217,50 +245,57 @@ def _add_visit(before: Visit, added: Visit) -> Visit:
 
 
 def update_clicks(partition: Partition, records: Records, summary: Summary, announce: Announce) -> None:
+    """The newest of each user; each click and each user of a minute once, in that minute."""
     visits: dict[bytes, list[tuple[int, Visit]]] = defaultdict(list)
+    found: list[tuple[int, Click, bytes]] = []
     for offset, click, _ in records:
         assert isinstance(click, Click)
         visit = Visit(click.page, click.category, click.device, click.country, click.event_time)
         visits[click.user_id.encode()].append((offset, visit))
-    partition.update(tables.USER_PROFILES, tables.VISIT_FAMILY, Visit, visits, _add_visit)
+        found.append((offset, click, tables.visitor_key(click.event_time, click.user_id)))
+    partition.update(tables.USER_PROFILES, tables.VISIT_FAMILY, Visit, visits, partial(reduce, _add_visit))
+
+    ids = ((click.event_id.encode(), offset) for offset, click, _ in found)
+    visitors = ((visitor, offset) for offset, _, visitor in found)
+    first = partition.first(tables.SEEN_CLICKS, chain(ids, visitors))
+    minutes: dict[bytes, list[tuple[int, Traffic]]] = defaultdict(list)
+    for offset, click, visitor in found:
+        if first.get(click.event_id.encode()) == offset:
+            traffic = _traffic(click, is_new=first.get(visitor) == offset)
+            minutes[tables.minute_key(click.event_time)].append((offset, traffic))
+    partition.update(tables.TRAFFIC_BY_MINUTE, tables.VALUE_FAMILY, Traffic, minutes, add_traffic)
+
+
+def _traffic(click: Click, is_new: bool) -> Traffic:
+    """What a click adds to its minute, one more visitor where it is the user's first."""
+    category = click.category or category_of(click.product_id or "")
+    viewed = {category: 1} if click.page == "product" and category else {}
+    return Traffic(int(is_new), {click.page: 1}, viewed, {click.country: 1} if is_new else {})
 
 
 def update_purchases(partition: Partition, records: Records, summary: Summary, announce: Announce) -> None:
-    """Counts each purchase once: late ones apart, on-time ones in their minute, both in the user's total."""
-    fresh = _unseen(partition, records)
+    """Counts each purchase once: late ones apart, on-time ones in their minute, both by category and user."""
+    first = partition.first(tables.SEEN_PURCHASES, ((event.event_id.encode(), offset) for offset, event, _ in records))
+    fresh = [record for record in records if first.get(record[1].event_id.encode()) == record[0]]
     summary.duplicates = len(records) - len(fresh)
     minutes: dict[bytes, list[tuple[int, Revenue]]] = defaultdict(list)
+    sales: dict[bytes, list[tuple[int, Sales]]] = defaultdict(list)
     users: dict[bytes, list[tuple[int, Spending]]] = defaultdict(list)
     late_rows: dict[bytes, dict[bytes, bytes]] = {}
     for offset, purchase, late in fresh:
         assert isinstance(purchase, Purchase)
+        minute = tables.minute_key(purchase.event_time)
         if late:
             key = tables.late_key(purchase.event_time, purchase.event_id)
             late_rows[key] = {tables.LATE_AMOUNT.column: str(purchase.total).encode()}
         else:
-            minutes[tables.minute_key(purchase.event_time)].append((offset, Revenue(purchase.total, 1)))
+            minutes[minute].append((offset, Revenue(purchase.total, 1)))
+        sales[minute].append((offset, {purchase.category: Sold(purchase.total, purchase.quantity, 1)}))
         users[purchase.user_id.encode()].append((offset, Spending(purchase.total, purchase.event_time, 1)))
-    partition.update(tables.REVENUE_BY_MINUTE, tables.VALUE_FAMILY, Revenue, minutes, _add_revenue)
+    partition.update(tables.REVENUE_BY_MINUTE, tables.VALUE_FAMILY, Revenue, minutes, add_revenue)
     partition.put(tables.REVENUE_LATE, late_rows)
-    partition.update(tables.USER_PROFILES, tables.SPENDING_FAMILY, Spending, users, _add_spending)
-
-
-def _unseen(partition: Partition, records: Records) -> Records:
-    """The purchases that are no copy of an earlier one, which are marked as seen at their offset."""
-    first: dict[str, tuple[int, Event, bool]] = {}
-    for record in records:
-        first.setdefault(record[1].event_id, record)
-    table = partition.connection.table(tables.SEEN_PURCHASES.name)
-    seen = {key.decode(): row[tables.SEEN_AT.column] for key, row in table.rows([key.encode() for key in first])}
-    places = {key: tables.seen_at(partition.number, partition.base + record[0]) for key, record in first.items()}
-    # Seen at this very place is a replay of this batch, not a copy.
-    fresh = {key: record for key, record in first.items() if seen.get(key, places[key]) == places[key]}
-    # No version given: the time to live counts from the clock, not from an offset.
-    with table.batch() as batch:
-        for key in fresh:
-            if key not in seen:
-                batch.put(key.encode(), {tables.SEEN_AT.column: places[key]})
-    return list(fresh.values())
+    partition.update(tables.SALES_BY_MINUTE, tables.VALUE_FAMILY, Sales, sales, add_sales)
+    partition.update(tables.USER_PROFILES, tables.SPENDING_FAMILY, Spending, users, partial(reduce, _add_spending))
 
 
 def update_inventory(partition: Partition, records: Records, summary: Summary, announce: Announce) -> None:
@@ -272,7 +307,7 @@ def update_inventory(partition: Partition, records: Records, summary: Summary, a
         stock[tables.stock_key(change.product_id, change.warehouse)].append((offset, now))
         if change.is_critical():
             alerts[tables.alert_key(change.event_time, change.product_id, change.event_id)] = change.alert()
-    partition.update(tables.STOCK, tables.VALUE_FAMILY, Stock, stock, _newest_stock)
+    partition.update(tables.STOCK, tables.VALUE_FAMILY, Stock, stock, partial(reduce, _newest_stock))
     summary.alerts = _raise_alerts(partition, alerts, announce)
 
 

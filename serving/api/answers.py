@@ -65,6 +65,33 @@ class Today(Answer):
     hours: list[Period]
 
 
+class CategorySales(Answer):
+    """What was bought of a category."""
+
+    revenue: Money
+    units: int
+    purchases: int
+
+
+class PeriodTraffic(Answer):
+    """Clicks and purchases of a minute, hour or day, each once, those that came late as well."""
+
+    start: Moment
+    visitors: int = Field(description="Users of each minute, added up over the minutes.")
+    pages: dict[str, int] = Field(description="Clicks by page.")
+    categories: dict[str, int] = Field(description="Views of product pages by category.")
+    countries: dict[str, int] = Field(description="Visitors by country.")
+    sales: dict[str, CategorySales] = Field(description="Purchases by category.")
+
+
+class TrafficRange(Answer):
+    """Traffic of a range: the periods that had any, from the speed layer."""
+
+    start: Moment
+    end: Moment
+    periods: list[PeriodTraffic]
+
+
 class FunnelStep(Answer):
     """A step of Home → Product → Purchase."""
 

@@ -35,6 +35,8 @@ THREADS: Final = 64
 """Requests that are worked on at once."""
 LONGEST: Final = {Step.MINUTE: timedelta(days=2), Step.HOUR: timedelta(days=62), Step.DAY: timedelta(days=366)}
 """The longest range of revenue by each step."""
+LONGEST_TRAFFIC: Final = timedelta(days=2)
+"""The longest range of traffic: it is added up from its minutes."""
 LONGEST_DAYS: Final = 366
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2099, 12, 31)
 PAGE_HEADERS: Final = {
@@ -108,8 +110,15 @@ def _add_views(app: FastAPI, layers: Layers) -> None:
         known: Tags = None,
     ) -> Response:
         """Revenue of a range: batch for closed days, speed for the others."""
-        first, last = _range(start, end, by)
+        first, last = _range(start, end, by, LONGEST[by])
         return _answer(figures.revenue(layers, first, last, by, _now()), known)
+
+    @app.get("/v1/traffic", tags=["traffic"], **common)
+    def traffic(
+        start: From, end: To, by: Annotated[Step, Query(description="At most 2 days by any.")] = Step.HOUR
+    ) -> answers.TrafficRange:
+        """Visitors, page views and purchases by category of a range, up to the last seconds."""
+        return figures.traffic(layers, *_range(start, end, by, LONGEST_TRAFFIC), by)
 
     @app.get("/v1/today", tags=["revenue"], **common)
     def today() -> answers.Today:
@@ -213,7 +222,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _range(start: datetime, end: datetime, by: Step) -> tuple[datetime, datetime]:
+def _range(start: datetime, end: datetime, by: Step, longest: timedelta) -> tuple[datetime, datetime]:
     """The range in UTC. Raises :class:`Mistake` for one that is none, too long, or not of whole steps."""
     for name, moment in (("from", start), ("to", end)):
         if not FIRST_DAY.year <= moment.year <= LAST_DAY.year:
@@ -222,8 +231,8 @@ def _range(start: datetime, end: datetime, by: Step) -> tuple[datetime, datetime
             raise Mistake(f"{name} {moment.isoformat()} is not the start of a whole {by} in UTC")
     if start >= end:
         raise Mistake(f"from {start.isoformat()} is not before to {end.isoformat()}")
-    if end - start > LONGEST[by]:
-        raise Mistake(f"{end - start} is longer than {LONGEST[by].days} days, the most by {by}; ask for a longer step")
+    if end - start > longest:
+        raise Mistake(f"{end - start} is longer than {longest.days} days, the most by {by}; ask for less at once")
     return start.astimezone(UTC), end.astimezone(UTC)
 
 

@@ -6,6 +6,8 @@ from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final, NamedTuple, TypeVar
 
+from msgspec import structs
+
 import serving.now
 from contracts.errors import NotFound
 from contracts.events import critical
@@ -70,6 +72,22 @@ def _periods(view: RevenueView) -> list[answers.Period]:
         )
         for period in view.periods
     ]
+
+
+def traffic(layers: Layers, start: datetime, end: datetime, step: Step) -> answers.TrafficRange:
+    """Clicks and purchases of ``[start, end)`` by the step."""
+    periods = [
+        answers.PeriodTraffic(
+            start=period.start,
+            sales={
+                category: answers.CategorySales(revenue=sold.amount, units=sold.units, purchases=sold.purchases)
+                for category, sold in period.sales.items()
+            },
+            **structs.asdict(period.traffic),
+        )
+        for period in views.traffic(layers, start, end, step)
+    ]
+    return answers.TrafficRange(start=start, end=end, periods=periods)
 
 
 def funnel(layers: Layers, chosen: list[date]) -> Tagged:

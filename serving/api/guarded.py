@@ -11,7 +11,7 @@ from clients.commits import Commit
 from clients.retry import hurry
 from clients.sql import takes_sessions
 from contracts.events import Alert
-from contracts.hbase import Progress, Revenue, Stock
+from contracts.hbase import Progress, Revenue, Sales, Stock, Traffic
 from contracts.settings import Settings
 from serving.api.gate import Gate
 from serving.days import Mark
@@ -78,6 +78,14 @@ class GuardedLayers(Layers):
     def late_revenue(self, start: datetime, end: datetime) -> dict[datetime, Revenue]:
         with self.hbase():
             return super().late_revenue(start, end)
+
+    def traffic(self, start: datetime, end: datetime) -> dict[datetime, Traffic]:
+        with self.hbase():
+            return super().traffic(start, end)
+
+    def sales(self, start: datetime, end: datetime) -> dict[datetime, Sales]:
+        with self.hbase():
+            return super().sales(start, end)
 
     def stock(self, product: str) -> dict[str, Stock]:
         with self.hbase():

@@ -21,9 +21,12 @@ from contracts.hbase import (
     LATE_AMOUNT,
     REVENUE_BY_MINUTE,
     REVENUE_LATE,
+    SALES_BY_MINUTE,
     STOCK_ALERTS,
+    TRAFFIC_BY_MINUTE,
     HBaseTable,
     Revenue,
+    Traffic,
     alert_key,
     late_key,
     minute_key,
@@ -85,6 +88,8 @@ def counted(day: date) -> list[tuple[HBaseTable, bytes, dict[bytes, bytes]]]:
     return [
         (REVENUE_BY_MINUTE, minute_key(at), {b"v:0": msgspec.json.encode(Revenue(Decimal("1.00"), 1))}),
         (REVENUE_LATE, late_key(at, "id"), {LATE_AMOUNT.column: b"1.00"}),
+        (TRAFFIC_BY_MINUTE, minute_key(at), {b"v:0": msgspec.json.encode(Traffic(1, {"home": 1}))}),
+        (SALES_BY_MINUTE, minute_key(at), {b"v:0": b"{}"}),
         (STOCK_ALERTS, alert_key(at, "P00001", "id"), {ALERT.column: alert}),
     ]
 
@@ -97,7 +102,7 @@ def in_sql(stack: Settings, table: HiveTable) -> set[str]:
 
 
 def in_hbase(stack: Settings) -> list[int]:
-    """Rows of the two days, of both tables of revenue and of the alerts."""
+    """Rows of the two days, of the tables by minute and of the alerts."""
     minutes: dict[str, Any] = {
         "row_start": minute_key(noon(OLD)),
         "row_stop": minute_key(noon(KEPT) + timedelta(hours=1)),
@@ -106,14 +111,15 @@ def in_hbase(stack: Settings) -> list[int]:
         "row_start": alert_key(noon(KEPT) + timedelta(hours=1), "", ""),
         "row_stop": alert_key(noon(OLD) - timedelta(hours=1), "", ""),
     }
-    scans = ((REVENUE_BY_MINUTE, minutes), (REVENUE_LATE, minutes), (STOCK_ALERTS, alerts))
+    by_minute = (REVENUE_BY_MINUTE, REVENUE_LATE, TRAFFIC_BY_MINUTE, SALES_BY_MINUTE)
+    scans = (*((table, minutes) for table in by_minute), (STOCK_ALERTS, alerts))
     return [len(hbase.scan(stack, table, **scanned)) for table, scanned in scans]
 
 
 def test_nothing_goes_unless_it_is_told(stack: Settings, job: Job, lake: None) -> None:
     ok(job("jobs.retention"))
     assert [in_sql(stack, table) for table in TABLES] == [{f"{OLD}", f"{KEPT}"}] * 2
-    assert in_hbase(stack) == [2, 2, 2]
+    assert in_hbase(stack) == [2] * 5
     assert first_kept(files.client(stack)) is None
 
 
@@ -123,7 +129,7 @@ def test_what_is_too_old_goes_and_nothing_else(stack: Settings, job: Job, lake: 
     for _ in range(2):
         ok(job("jobs.retention", *told))
         assert [in_sql(stack, table) for table in TABLES] == [{f"{KEPT}"}] * 2
-        assert in_hbase(stack) == [1, 1, 1]
+        assert in_hbase(stack) == [1] * 5
         for day, there in ((OLD, False), (KEPT, True)):
             assert files.exists(hdfs, f"{paths.stream_folder('purchases')}/date={day}") == there
             assert files.exists(hdfs, paths.export_folder(f"{day}")) == there

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from clients.retry import until
 from contracts.errors import Unreachable
-from contracts.hbase import Revenue, Stock
+from contracts.hbase import Revenue, Sold, Stock, Traffic
 from serving.__main__ import picture
 from serving.now import Now
 from tests.support.known_layers import KnownLayers
@@ -39,12 +39,28 @@ def test_the_state_says_what_changed(layers: KnownLayers) -> None:
     clock = [NOON]
     now = Now(layers, lambda: clock[0])
     first = now.look()
-    assert set(first) == {"revenue", "alerts", "before", "stock", "fresh", "clock"}
+    assert set(first) == {"revenue", "traffic", "alerts", "before", "stock", "fresh", "clock"}
     assert (str(first["revenue"]["revenue"]), first["revenue"]["purchases"]) == ("5.50", 2)
     assert len(first["revenue"]["minutes"]) == 60
     assert set(now.look()) == {"clock"}
     layers.on_time[NOON.replace(minute=34, second=0, microsecond=0)] = Revenue(Decimal("1.00"), 1)
     assert str(now.look()["revenue"]["revenue"]) == "6.50"
+
+
+def test_the_last_hour_is_added_up(layers: KnownLayers) -> None:
+    for minutes, visitors in ((0, 3), (59, 2), (60, 50)):
+        minute = NOON.replace(second=0, microsecond=0) - timedelta(minutes=minutes)
+        layers.visited[minute] = Traffic(visitors, {"home": 2, "product": 1}, {"toys": 1}, {"DE": visitors})
+        layers.sold[minute] = {"toys": Sold(Decimal("1.50"), 2, 1), "books": Sold(Decimal("9.00"), 1, 1)}
+    traffic = state_of(Now(layers, lambda: NOON))["traffic"]
+    assert [visitors for _, visitors in traffic["minutes"]] == [2, *[0] * 58, 3]
+    assert traffic["pages"] == {"home": 4, "product": 2}
+    assert traffic["countries"] == {"DE": 5}
+    assert traffic["purchases"] == 4
+    assert [tuple(map(str, row.values())) for row in traffic["categories"]] == [
+        ("books", "0", "2", "18.00"),
+        ("toys", "2", "4", "3.00"),
+    ]
 
 
 def test_the_state_goes_over_midnight(layers: KnownLayers) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from clients.commits import Commit, PartitionState
 from contracts.events import Alert, epoch_ms
-from contracts.hbase import Progress, Revenue, Stock
+from contracts.hbase import Progress, Revenue, Sales, Stock, Traffic
 from contracts.settings import Settings
 from serving.days import Mark
 from serving.layers import Layers, Rows
@@ -23,6 +23,8 @@ class KnownLayers(Layers):
         self.rows_of: dict[tuple[str, date], Rows] = {}
         self.on_time: dict[datetime, Revenue] = {}
         self.late: dict[datetime, Revenue] = {}
+        self.visited: dict[datetime, Traffic] = {}
+        self.sold: dict[datetime, Sales] = {}
         self.levels: dict[tuple[str, str], Stock] = {}
         self.profiles: dict[str, Profile] = {}
         self.raised: list[tuple[str, Alert]] = []
@@ -48,6 +50,14 @@ class KnownLayers(Layers):
     def late_revenue(self, start: datetime, end: datetime) -> dict[datetime, Revenue]:
         self._ask("late")
         return {minute: revenue for minute, revenue in self.late.items() if start <= minute < end}
+
+    def traffic(self, start: datetime, end: datetime) -> dict[datetime, Traffic]:
+        self._ask("traffic")
+        return {minute: traffic for minute, traffic in self.visited.items() if start <= minute < end}
+
+    def sales(self, start: datetime, end: datetime) -> dict[datetime, Sales]:
+        self._ask("sales")
+        return {minute: sales for minute, sales in self.sold.items() if start <= minute < end}
 
     def stock(self, product: str) -> dict[str, Stock]:
         self._ask("stock")

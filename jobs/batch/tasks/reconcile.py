@@ -3,6 +3,7 @@
 The speed layer leaves out what came later than the watermark and records it apart, so the two agree when
 ``batch = speed + late`` in every minute. The comparison is kept in the mart ``reconciliation``. Of every stream, SQL's
 rows and amounts are compared with those that ingest counted into its commits: clicks by page, stock changes by reason.
+The speed layer's clicks by page and purchases by category are compared with the batch layer's events, each once.
 """
 
 from dataclasses import dataclass
@@ -22,13 +23,13 @@ from contracts.command import run as run_command
 from contracts.command import with_settings
 from contracts.errors import BrokenPromise, NotFound
 from contracts.events import STREAMS, Stream
-from contracts.hbase import NOTHING, Revenue
+from contracts.hbase import NOTHING, Revenue, add_sales, add_traffic
 from contracts.hive import MARTS, MONEY_SUM, RAW, TALLY_AMOUNT
 from contracts.settings import Settings
 from jobs.batch import days
 from jobs.batch.marts import Batch, count, put, require_rows
 from jobs.batch.options import day_option, run_option
-from jobs.batch.statements import of_day, put_partition
+from jobs.batch.statements import distinct_events, of_day, put_partition
 from serving import speed
 
 log = structlog.get_logger()
@@ -155,6 +156,49 @@ def _said(part: Tally | None) -> str:
     return f"{part.rows} rows ({part.amount})" if part else "no rows"
 
 
+def by_kind(sql: Sql, day: date) -> dict[str, Tally]:
+    """Clicks by page, and purchases and their amounts by category, of a day, each event once."""
+    clicks, purchases = distinct_events(RAW["clicks"], day), distinct_events(RAW["purchases"], day)
+    money = "DECIMAL({},{})".format(*TALLY_AMOUNT)
+    rows = sql.rows(
+        f"SELECT 'clicks', page, COUNT(*), CAST(0 AS {money}) FROM {clicks} c GROUP BY page UNION ALL "  # noqa: S608
+        f"SELECT 'purchases', category, COUNT(*), CAST(SUM(total) AS {money}) FROM {purchases} p GROUP BY category"
+    )
+    return {tally_key(stream, kind): Tally(count, amount) for stream, kind, count, amount in rows}
+
+
+def counted_by_kind(settings: Settings, start: datetime, end: datetime) -> dict[str, Tally]:
+    """The same as the speed layer has counted them."""
+    pages = add_traffic(speed.traffic(settings, start, end).values()).pages
+    sold = add_sales(speed.sales(settings, start, end).values())
+    return {tally_key("clicks", page): Tally(count, NOTHING) for page, count in pages.items()} | {
+        tally_key("purchases", category): Tally(one.purchases, one.amount) for category, one in sold.items()
+    }
+
+
+def unlike_counted(batch: Batch, settings: Settings, day: date) -> str | None:
+    """One sentence on how the layers differ in clicks by page and purchases by category; None where they agree.
+
+    None as well where the speed layer began to count these after it had begun with a partition.
+    """
+    progress = speed.progress(settings)
+    partly = sorted(place for place, one in progress.items() if not one.whole)
+    if partly or not progress:
+        log.info("traffic not compared: not all of it was counted; jobs.rebuild counts it anew", partitions=partly)
+        return None
+    start = datetime.combine(day, time(), UTC)
+    landed, counted = by_kind(batch.sql, day), counted_by_kind(settings, start, start + timedelta(days=1))
+    parts = [
+        f"{key} batch {_said(landed.get(key))}, speed {_said(counted.get(key))}"
+        for key in sorted(landed.keys() | counted.keys())
+        if landed.get(key) != counted.get(key)
+    ]
+    if not parts:
+        log.info("compared traffic", date=str(day), **{key: part.rows for key, part in counted.items()})
+        return None
+    return f"batch and speed layer differ on {day} in what they count: {'; '.join(parts)}"
+
+
 def reconcile(batch: Batch, settings: Settings, day: date) -> None:
     """Compares, keeps the comparison, and closes the day for its run.
 
@@ -176,7 +220,9 @@ def reconcile(batch: Batch, settings: Settings, day: date) -> None:
         late=str(sum((minute.late for minute in minutes), NOTHING)),
         late_purchases=sum(revenue.purchases for revenue in late.values()),
     )
-    sentence = "; ".join(filter(None, (verdict(day, minutes), unlike_landed(batch, day))))
+    sentence = "; ".join(
+        filter(None, (verdict(day, minutes), unlike_landed(batch, day), unlike_counted(batch, settings, day)))
+    )
     if sentence and not (batch.run and days.landed_more(batch.hdfs, day)):
         if batch.run:
             days.differ(batch.hdfs, day, batch.run)

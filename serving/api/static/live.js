@@ -4,6 +4,9 @@
 const $ = (id) => document.getElementById(id);
 const DAY_MS = 86_400_000;
 const AGAIN_MS = 5_000;
+const COUNTRIES = 10;
+const LAST = "last 60 minutes";
+const FUNNEL = ["home", "product", "cart", "checkout"];
 const money = new Intl.NumberFormat("en-GB", { style: "currency", currency: "EUR" });
 const whole = new Intl.NumberFormat("en-GB");
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -77,25 +80,56 @@ function showHours(day, hours) {
   $("rate").textContent = "";
 }
 
-function showMarts(day, funnel, categories) {
-  const none = `${day} is not closed yet: these come with its daily run.`;
-  $("funnel-title").textContent = `Conversion funnel, ${day}`;
-  $("categories-title").textContent = `Categories, viewed against bought, ${day}`;
-  const steps = funnel?.steps ?? [];
-  plot("funnel", [{ x: steps.map((step) => step.sessions), y: steps.map((step) => step.name), type: "bar", orientation: "h", text: steps.map((step) => `${whole.format(step.sessions)} (${percent(step.of_first)})`), textposition: "auto", name: "sessions" }], { yaxis: { autorange: "reversed", type: "category" } });
-  $("funnel-text").textContent = funnel ? steps.map((step) => `${step.name} ${whole.format(step.sessions)}`).join(" → ") + " sessions" : none;
-  const found = categories?.categories ?? [];
-  const share = (name) => {
-    const all = found.reduce((sum, row) => sum + row[name], 0) || 1;
-    return found.map((row) => (100 * row[name]) / all);
-  };
+function bars(id, names, counts, texts) {
+  plot(id, [{ x: counts, y: names, type: "bar", orientation: "h", text: texts, textposition: "auto" }], { yaxis: { autorange: "reversed", type: "category" } });
+}
+
+/** Steps with a name, a count and its text, in what they are counted, and what is said where there are none. */
+function showFunnel(of, steps, unit, none) {
+  $("funnel-title").textContent = `Conversion funnel, ${of}`;
+  bars("funnel", steps.map((step) => step.name), steps.map((step) => step.count), steps.map((step) => step.text));
+  $("funnel-text").textContent = steps.length ? `${steps.map((step) => `${step.name} ${whole.format(step.count)}`).join(" → ")} ${unit}` : none;
+}
+
+function showCategories(of, found, none) {
+  $("categories-title").textContent = `Categories, viewed against bought, ${of}`;
+  const sum = (name) => found.reduce((all, row) => all + row[name], 0) || 1;
+  const [views, units] = [sum("views"), sum("units")];
   const names = found.map((row) => row.category);
   plot("categories", [
-    { x: names, y: share("views"), type: "bar", name: "% of views" },
-    { x: names, y: share("units"), type: "bar", name: "% of units bought" },
+    { x: names, y: found.map((row) => (100 * row.views) / views), type: "bar", name: "% of views" },
+    { x: names, y: found.map((row) => (100 * row.units) / units), type: "bar", name: "% of units bought" },
   ]);
-  const best = [...found].sort((a, b) => Number(b.affinity) - Number(a.affinity))[0];
-  $("categories-text").textContent = best ? `${best.category} is bought most for its views: ${best.affinity} times the shop's average.` : none;
+  const affinity = (row) => row.units / units / (row.views / views);
+  const best = found.filter((row) => row.views && row.units).sort((a, b) => affinity(b) - affinity(a))[0];
+  $("categories-text").textContent = best ? `${best.category} is bought most for its views: ${affinity(best).toFixed(2)} times the shop's average.` : none;
+}
+
+function showCountries(of, counts) {
+  $("countries-title").textContent = `Visitors by country, ${of}`;
+  const found = Object.entries(counts).sort(([a, many], [b, more]) => more - many || a.localeCompare(b)).slice(0, COUNTRIES);
+  bars("countries", found.map(([country]) => country), found.map(([, count]) => count), found.map(([, count]) => whole.format(count)));
+  $("countries-text").textContent = found.length ? `${found.slice(0, 3).map(([country, count]) => `${country} ${whole.format(count)}`).join(", ")}; a visitor counts in each minute.` : "No visitor yet.";
+}
+
+function showVisitors(of, periods, unit) {
+  $("visitors-title").textContent = `Visitors, ${of}`;
+  const line = unit === "minute";
+  plot("visitors-over-time", [{ x: periods.map(([start]) => (line ? start : clock(start))), y: periods.map(([, count]) => count), type: line ? "scatter" : "bar", mode: "lines" }], line ? {} : { xaxis: { type: "category" } });
+  const most = periods.reduce((a, b) => (b[1] > a[1] ? b : a), ["", 0]);
+  $("visitors-text").textContent = most[1] ? `Most: ${whole.format(most[1])} in the ${unit} from ${clock(most[0])}.` : "No visitor yet.";
+}
+
+function showTraffic(traffic) {
+  const minute = traffic.minutes[traffic.minutes.length - 2];
+  $("visitors").textContent = whole.format(minute[1]);
+  $("visitors-note").textContent = `in the minute from ${clock(minute[0])}`;
+  showVisitors(LAST, traffic.minutes, "minute");
+  showCountries(LAST, traffic.countries);
+  const counts = [...FUNNEL.map((page) => [page, traffic.pages[page] ?? 0]), ["purchase", traffic.purchases]];
+  const steps = counts.map(([name, count]) => ({ name, count, text: whole.format(count) }));
+  showFunnel(LAST, steps.some((step) => step.count) ? steps : [], "page views and purchases", "No click yet.");
+  showCategories(LAST, traffic.categories, "Nothing was bought yet.");
 }
 
 const percent = (share) => (share === null ? "–" : `${(100 * Number(share)).toFixed(1)} %`);
@@ -120,16 +154,8 @@ function showLive(changed) {
     const before = state.before;
     $("before").textContent = before ? `${euro(before.until_now)} by this time on ${before.day}, ${euro(before.revenue)} in all` : "";
   }
-  if (changed.fresh) {
-    showFresh(state.fresh);
-    const closed = state.fresh.last_closed_day;
-    if (closed !== showLive.closed) {
-      showLive.closed = closed;
-      // What fails is asked for again when something is fresh.
-      if (closed) marts(closed, request).catch(() => (showLive.closed = undefined));
-      else showMarts(today(), null, null);
-    }
-  }
+  if (changed.fresh) showFresh(state.fresh);
+  if (changed.traffic) showTraffic(state.traffic);
   if (changed.clock) {
     const away = Object.entries(state.clock.away);
     const told = away.map(([section, since]) => `${section} since ${clock(since)}`).join(", ");
@@ -158,7 +184,21 @@ async function ask(path) {
 
 async function marts(day, mine) {
   const [funnel, categories] = await Promise.all([ask(`v1/funnel?first=${day}`), ask(`v1/affinity/categories?first=${day}`)]);
-  if (mine === request) showMarts(day, funnel, categories);
+  if (mine !== request) return;
+  const none = `${day} is not closed yet: these come with its daily run.`;
+  showFunnel(day, (funnel?.steps ?? []).map(({ name, sessions, of_first }) => ({ name, count: sessions, text: `${whole.format(sessions)} (${percent(of_first)})` })), "sessions", none);
+  showCategories(day, categories?.categories ?? [], none);
+}
+
+async function traffic(day, mine) {
+  const { periods } = await ask(`v1/traffic?from=${day}T00:00:00Z&to=${addDays(day, 1)}T00:00:00Z&by=hour`);
+  if (mine !== request) return;
+  $("visitors").textContent = whole.format(periods.reduce((sum, period) => sum + period.visitors, 0));
+  $("visitors-note").textContent = "of each minute, added up";
+  showVisitors(`${day} by hour`, periods.map((period) => [period.start, period.visitors]), "hour");
+  const counts = {};
+  for (const { countries } of periods) for (const [country, count] of Object.entries(countries)) counts[country] = (counts[country] ?? 0) + count;
+  showCountries(day, counts);
 }
 
 async function showDay(day) {
@@ -175,7 +215,7 @@ async function showDay(day) {
     $("late").textContent = euro(revenue.late);
     $("before").textContent = `${euro(before.revenue)} on ${addDays(day, -7)}`;
     showHours(day, revenue.periods);
-    await marts(day, mine);
+    await Promise.all([marts(day, mine), traffic(day, mine)]);
     if (mine === request) say(revenue.closed_days.length ? `${day} is closed: batch equals speed to the cent.` : `${day} is open: its figures are the speed layer's.`);
   } catch (error) {
     if (mine !== request) return;
@@ -189,7 +229,6 @@ function showNow() {
   $("which").textContent = "live";
   $("day").value = "";
   $("live").setAttribute("aria-pressed", "true");
-  showLive.closed = undefined;
   showLive(state);
 }
 

@@ -20,8 +20,17 @@ from contracts.hbase import (
     LATE_AMOUNT,
     REVENUE_BY_MINUTE,
     REVENUE_LATE,
+    SALES_BY_MINUTE,
+    SPEED_PROGRESS,
+    TRAFFIC_BY_MINUTE,
     VALUE_FAMILY,
+    Progress,
     Revenue,
+    Sales,
+    Sold,
+    Traffic,
+    add_sales,
+    add_traffic,
     late_key,
     minute_key,
     partition_column,
@@ -88,6 +97,25 @@ def write_speed(stack: Settings, shop: Landed) -> None:
             minutes[minute] = Revenue(before.amount + purchase["total"], before.purchases + 1)
         for minute, revenue in minutes.items():
             put_revenue(connection, minute, revenue, offset=100)
+        put_traffic(connection, shop)
+
+
+def put_traffic(connection: Any, shop: Landed, partition: int = 0) -> None:
+    """Clicks by page, and purchases by category, those that came late among them."""
+    traffic: dict[bytes, list[Traffic]] = {}
+    sales: dict[bytes, list[Sales]] = {}
+    for click in shop.rows["clicks"]:
+        traffic.setdefault(minute_key(click["event_time"]), []).append(Traffic(0, {click["page"]: 1}))
+    for purchase in shop.rows["purchases"]:
+        sold = Sold(purchase["total"], purchase["quantity"], 1)
+        sales.setdefault(minute_key(purchase["event_time"]), []).append({purchase["category"]: sold})
+    column = partition_column(VALUE_FAMILY, partition)
+    for minute, visited in traffic.items():
+        cell = {column: msgspec.json.encode(add_traffic(visited))}
+        connection.table(TRAFFIC_BY_MINUTE.name).put(minute, cell, timestamp=100)
+    for minute, bought in sales.items():
+        cell = {column: msgspec.json.encode(add_sales(bought))}
+        connection.table(SALES_BY_MINUTE.name).put(minute, cell, timestamp=100)
 
 
 def put_revenue(connection: Any, minute: bytes, revenue: Revenue, offset: int) -> None:
@@ -188,6 +216,33 @@ def test_a_minute_that_differs_fails_the_reconciliation_and_is_named(
     assert rows(stack)["reconciliation"] == first_run["reconciliation"]
 
 
+def test_traffic_that_differs_fails_the_reconciliation_where_all_of_it_was_counted(
+    first_run: dict[str, list[tuple[Any, ...]]], run: Job, stack: Settings
+) -> None:
+    minute, column = b"202611210901", partition_column(VALUE_FAMILY, 1)
+    doubled = {column: msgspec.json.encode(Traffic(1, {"product": 1}))}
+    with closing(hbase.connect(stack)) as connection:
+        progress, traffic = (connection.table(table.name) for table in (SPEED_PROGRESS, TRAFFIC_BY_MINUTE))
+
+        def reconciled(whole: bool) -> Done:
+            progress.put(b"of-a-test", {column: msgspec.json.encode(Progress(1, whole=whole))})
+            return run("reconcile")
+
+        try:
+            ok(reconciled(whole=True))
+            traffic.put(minute, doubled, timestamp=1)
+            ok(reconciled(whole=False))
+            differs = reconciled(whole=True)
+        finally:
+            traffic.delete(minute, [column], timestamp=1)
+            progress.delete(b"of-a-test")
+    assert differs.returncode == 1
+    assert differs.stderr.splitlines()[-1] == (
+        "error: batch and speed layer differ on 2026-11-21 in what they count: "
+        "clicks/product batch 9 rows (0.00), speed 10 rows (0.00)"
+    )
+
+
 def test_serving_takes_each_minute_from_one_layer(first_run: dict[str, list[tuple[Any, ...]]], stack: Settings) -> None:
     start, now = datetime(2026, 11, 21, tzinfo=UTC), datetime(2026, 11, 22, 12, tzinfo=UTC)
     found = views.revenue(Layers(stack), start, now, now)
@@ -223,6 +278,7 @@ def test_a_purchase_sent_the_day_after_opens_the_day_until_the_next_run(
     at = datetime.fromisoformat(f"{DAY}T10:00:30").replace(tzinfo=UTC)
     with closing(hbase.connect(stack)) as connection:
         connection.table(REVENUE_LATE.name).put(late_key(at, "of yesterday"), {LATE_AMOUNT.column: b"7.00"})
+        put_traffic(connection, late, partition=1)
     writer = Writer(client, paths.INGEST)
     last = writer.start()
     for path, data in late.files(part=9):

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from contracts.errors import BrokenPromise, NotReady, PlatformError, Unreachable
 from contracts.events import Alert
-from contracts.hbase import Revenue, Stock, Visit
+from contracts.hbase import Revenue, Sold, Stock, Traffic, Visit
 from contracts.settings import Settings
 from serving.api.app import create_app
 from serving.api.gate import Gate
@@ -26,6 +26,7 @@ NOON = datetime(2026, 11, 24, 12, 34, 56, 789_000, tzinfo=UTC)
 PASSWORD = "correct horse battery"  # noqa: S105
 PATHS = [
     "/v1/revenue?from=2026-11-23T00:00:00Z&to=2026-11-25T00:00:00Z",
+    "/v1/traffic?from=2026-11-24T00:00:00Z&to=2026-11-25T00:00:00Z",
     "/v1/today",
     "/v1/funnel?first=2026-11-23",
     "/v1/affinity/categories?first=2026-11-23",
@@ -91,6 +92,22 @@ def test_today(api: TestClient) -> None:
     answer = api.get("/v1/today").json()
     assert (answer["day"], answer["revenue"], answer["late"]) == ("2026-11-24", "5.50", "0.50")
     assert [hour["start"][11:13] for hour in answer["hours"]] == ["03", "12"]
+
+
+@pytest.mark.parametrize(("by", "periods"), [("minute", 2), ("hour", 1), ("day", 1)])
+def test_traffic_adds_up(api: TestClient, layers: KnownLayers, by: str, periods: int) -> None:
+    for minute in (30, 31):
+        at = NOON.replace(minute=minute, second=0, microsecond=0)
+        layers.visited[at] = Traffic(3, {"home": 2, "product": 4}, {"toys": 4}, {"DE": 1, "FR": 2})
+        layers.sold[at] = {"toys": Sold(Decimal("1.50"), 2, 1)}
+    answer = api.get(f"/v1/traffic?from=2026-11-24T00:00:00Z&to=2026-11-25T00:00:00Z&by={by}").json()
+    assert len(answer["periods"]) == periods
+    assert sum(period["visitors"] for period in answer["periods"]) == 6
+    assert sum(period["countries"]["FR"] for period in answer["periods"]) == 4
+    last = answer["periods"][-1]
+    times = 2 // periods
+    assert last["pages"] == {"home": 2 * times, "product": 4 * times}
+    assert last["sales"] == {"toys": {"revenue": f"{Decimal('1.50') * times}", "units": 2 * times, "purchases": times}}
 
 
 def test_the_funnel_of_a_range_counts_closed_days(api: TestClient, layers: KnownLayers) -> None:

@@ -25,8 +25,10 @@ from contracts.hbase import (
     REVENUE_BY_MINUTE,
     STOCK,
     STOCK_ALERTS,
+    TRAFFIC_BY_MINUTE,
     Revenue,
     Stock,
+    Traffic,
     alert_key,
     minute_key,
     stock_key,
@@ -58,6 +60,10 @@ def sold(stack: Settings) -> Iterator[Callable[[str], None]]:
 
     put(STOCK.name, stock_key("P00042", "north"), b"v:0", Stock(2, 5, now))
     put(STOCK_ALERTS.name, alert_key(now, "P00042", "page-1"), ALERT.column, alert)
+    for minutes in (-1, 0, 1, 2):
+        minute = minute_key(now + timedelta(minutes=minutes))
+        traffic = Traffic(7, {"home": 5, "product": 3}, {}, {"DE": 7})
+        put(TRAFFIC_BY_MINUTE.name, minute, b"v:97", traffic)
     # A partition that no test's job writes.
     yield lambda amount: put(
         REVENUE_BY_MINUTE.name, minute_key(datetime.now(UTC)), b"v:97", Revenue(Decimal(amount), 1)
@@ -108,6 +114,14 @@ def test_its_figures_are_the_api_s_and_the_command_line_s(
     wait(page, lambda: "P00042" in text(page, "stock"))  # asked for less often
     wait(page, lambda: "P00042" in text(page, "alerts"))
     assert text(page, "state") == "Live"
+    traffic = json.loads(run("serving", "traffic", "--last", "60m", "--json", variables=variables).stdout)
+    minute = [minute for minute in traffic["minutes"] if minute["minute"] < f"{datetime.now(UTC):%Y-%m-%dT%H:%M}"][-1]
+    assert minute["visitors"] >= 7
+    wait(page, lambda: text(page, "visitors") == f"{minute['visitors']:,}")
+    pages = traffic["total"]["pages"]
+    for name in ("home", "product"):
+        assert f"{name} {pages[name]:,}" in text(page, "funnel-text")
+    assert f"DE {traffic['total']['countries']['DE']:,}" in text(page, "countries-text")
     PICTURES.mkdir(parents=True, exist_ok=True)
     assert page.save_screenshot(str(PICTURES / "live.png"))
 
