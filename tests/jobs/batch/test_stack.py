@@ -239,7 +239,7 @@ def test_traffic_that_differs_fails_the_reconciliation_where_all_of_it_was_count
     assert differs.returncode == 1
     assert differs.stderr.splitlines()[-1] == (
         "error: batch and speed layer differ on 2026-11-21 in what they count: "
-        "clicks/product batch 9 rows (0.00), speed 10 rows (0.00)"
+        "clicks/product batch 8 rows (0.00), speed 9 rows (0.00)"
     )
 
 
