@@ -110,7 +110,7 @@ def made_anew(platform: Platform, monkeypatch: pytest.MonkeyPatch, stops: int | 
     """HBase after a rebuild that was broken off after each so many chunks."""
     store = FakeHBase()
     monkeypatch.setattr(hbase, "attempt", lambda _, work, *__: work(store))
-    rebuild.write_progress(Settings(), {platform.place: (Progress(topic_id=REBUILDING), 0)})
+    rebuild.write_progress(Settings(), {platform.place: (Progress(topic_id=REBUILDING, whole=True), 0)})
     [found] = rebuild.landed_files(None, platform.log).values()  # type: ignore[arg-type]
     broken_off = True
     while broken_off:
