@@ -1,18 +1,14 @@
 """The charts as an engine renders them that cannot ask the cluster what was drawn before: nothing is drawn."""
 
-import re
 from pathlib import Path
 
 import pytest
 import yaml
 
 from contracts.errors import PlatformError
-from deploy.helm import UMBRELLA, Helm
-from support.platform import HERE
-from support.rendering import OPERATORS, SIZES
+from support.gitops import GIVEN, rendered
+from support.rendering import SIZES
 
-DOCS = (HERE.parent / "docs" / "gitops.md").read_text()
-GIVEN = yaml.safe_load(re.search(r"```yaml\n# values of the umbrella chart\n(.*?)```", DOCS, re.DOTALL)[1])  # type: ignore[index]
 PATHS = [
     ("airflow", "dagStart"),
     ("airflow", "existingLoginSecret"),
@@ -23,14 +19,6 @@ PATHS = [
     ("kafka", "existingSecrets"),
     ("kafka", "tls"),
 ]
-
-
-def rendered(folder: Path, size: str, values: dict[str, dict[str, object]], *flags: str) -> str:
-    """What `helm template` renders, each time anew."""
-    file = folder / "values.yaml"
-    file.write_text(yaml.safe_dump(values))
-    files = [flag for path in (*SIZES[size], file) for flag in ("--values", str(path))]
-    return Helm().call("template", "lambda", str(UMBRELLA), "-n", "shop", *OPERATORS, *files, *flags)
 
 
 @pytest.mark.parametrize("size", SIZES)

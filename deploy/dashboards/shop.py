@@ -10,6 +10,7 @@ from deploy.dashboards.parts import HERE, RECORDS, TAKEN, TOPICS, Board, figure,
 
 CRITICAL: Final = f'query="{SPEED}",outcome="alerts"'
 """Products that fell to their critical stock."""
+ANSWERS: Final = "ecommerce_api_request_seconds"
 
 
 def taken(stream: Stream) -> str:
@@ -25,7 +26,7 @@ def taken_per_second(stream: Stream) -> str:
 BOARD: Final = Board(
     "ecommerce-shop",
     "E-commerce · The shop",
-    "Traffic as Kafka and the jobs see it, for any producer; below, the simulated shop itself.",
+    "Traffic as Kafka and the jobs see it, for any producer; who asks the API; below, the simulated shop itself.",
     {
         "Traffic": (
             figure(
@@ -91,6 +92,36 @@ BOARD: Final = Board(
                 units.Short,
                 {"products": grown(RECORDS, "10m", where=CRITICAL)},
                 width=12,
+            ),
+        ),
+        "The API and the live page": (
+            graph(
+                "Requests",
+                "A second, by status.",
+                units.RequestsPerSecond,
+                {"{{status}}": per_second(f"{ANSWERS}_count", "status")},
+                width=6,
+            ),
+            graph(
+                "Answers",
+                "What 95 of 100 took at most, by path.",
+                units.Seconds,
+                {"{{path}}": f"histogram_quantile(0.95, {per_second(f'{ANSWERS}_bucket', 'le, path')})"},
+                width=6,
+            ),
+            graph(
+                "Listeners",
+                "Who has the live page open.",
+                units.Short,
+                {"{{pod}}": f"sum by (pod) (ecommerce_api_live_listeners{{{HERE}}})"},
+                width=6,
+            ),
+            graph(
+                "A look",
+                "What the newest look at the layers took that all listeners are told of; one begins each second.",
+                units.Seconds,
+                {"{{pod}}": f"max by (pod) (ecommerce_api_live_poll_seconds{{{HERE}}})"},
+                width=6,
             ),
         ),
         "The simulated shop": (

@@ -26,6 +26,7 @@ from serving.api import answers, figures, problems
 from serving.api.figures import Tagged
 from serving.api.live import TICK_SECONDS, Live
 from serving.api.login import Login
+from serving.api.metered import Metered
 from serving.days import from_to
 from serving.layers import Layers
 from serving.views import Step
@@ -91,6 +92,7 @@ def create_app(layers: Layers, live: Live, password: str | None) -> FastAPI:
     app.add_middleware(GZipMiddleware, minimum_size=2000)
     if password:
         app.add_middleware(Login, password=password)
+    app.add_middleware(Metered)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app
 

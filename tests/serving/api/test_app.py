@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 from fastapi.testclient import TestClient
+from prometheus_client import REGISTRY
 
 from contracts.errors import BrokenPromise, NotReady, PlatformError, Unreachable
 from contracts.events import Alert
@@ -262,6 +263,20 @@ def test_only_the_password_opens(layers: KnownLayers) -> None:
         assert api.get("/v1/today", headers={"Authorization": header.encode("latin-1")}).status_code == 401
     assert api.get("/v1/today", auth=("shop", PASSWORD)).status_code == 200
     assert api.get("/healthz").status_code == 200
+
+
+def test_each_answer_is_timed_by_its_path_and_no_series_is_made_by_who_asks(layers: KnownLayers) -> None:
+    def counted(path: str, status: str) -> float:
+        labels = {"path": path, "status": status}
+        return REGISTRY.get_sample_value("ecommerce_api_request_seconds_count", labels) or 0.0
+
+    asked = [("/v1/stock/{product_id}", "200"), ("/v1/stock/{product_id}", "404"), ("none", "404"), ("none", "401")]
+    before = [counted(*one) for one in asked]
+    api = TestClient(create_app(layers, Live(Now(layers)), PASSWORD))
+    for path in ("/v1/stock/P00001", "/v1/stock/P00002", "/v1/stock/nothing", "/no/1", "/no/2"):
+        api.get(path, auth=("shop", PASSWORD))
+    api.get("/v1/stock/P00001")
+    assert [counted(*one) - then for one, then in zip(asked, before, strict=True)] == [2, 1, 2, 1]
 
 
 def test_the_description_is_served_without_the_internet(api: TestClient) -> None:
