@@ -26,6 +26,11 @@
 - {name: OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, value: {{ . | quote }}}
 - {name: OTEL_EXPORTER_OTLP_METRICS_PROTOCOL, value: http/protobuf}
 {{- end }}
+{{- with .Values.traces.otlpEndpoint }}
+- {name: AIRFLOW__TRACES__OTEL_ON, value: "True"}
+- {name: OTEL_TRACES_EXPORTER, value: otlp_proto_http}
+- {name: OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, value: {{ . | quote }}}
+{{- end }}
 - {name: ECOMMERCE_TASK_RUNTIME, value: kubernetes}
 - {name: ECOMMERCE_TASK_IMAGE, value: {{ include "common.image" (list . .Values.tasks.image) }}}
 - {name: ECOMMERCE_TASK_IMAGE_PULL_POLICY, value: {{ include "common.pullPolicy" . }}}
