@@ -1,4 +1,4 @@
-"""Keeps HBase current with the three streams: revenue by minute, stock, profiles and alerts (see ``views.py``)."""
+"""Keeps HBase current with the three streams: revenue, traffic and sales by minute, stock, profiles, alerts (see ``views.py``)."""
 
 from functools import partial
 
@@ -33,7 +33,7 @@ OUTCOMES = ("events", "late", "duplicates", "alerts", "missed")
 @with_settings(*KAFKA_SETTINGS, "hdfs_uri", *HDFS_SETTINGS, *HBASE_SETTINGS)
 @streaming_options(SPEED)
 def main(settings: Settings, streaming: StreamingSettings) -> None:
-    """Keep HBase current: revenue by minute, stock, user profiles, critical-stock alerts.
+    """Keep HBase current: revenue, traffic and sales by minute, stock, user profiles, critical-stock alerts.
 
     Runs until it is stopped (SIGTERM ends it after the batch in hand). Purchases later than the watermark are left out
     of revenue_by_minute and recorded in revenue_late.
