@@ -1,4 +1,4 @@
-"""Keeps HBase current with the three streams: revenue, traffic and sales by minute, stock, profiles, alerts (see ``views.py``)."""
+"""Keeps HBase current with the three streams: minutes, stock, profiles and alerts (see ``views.py``)."""
 
 from functools import partial
 
