@@ -24,7 +24,17 @@ hypothesis.settings.load_profile("noisy machines")
 
 
 STREAMING = tuple(
-    f"tests/{name}" for name in ("jobs/streaming/", "jobs/test_rebuild", "docs/", "deploy/", "generator/", "images/")
+    f"tests/{name}"
+    for name in (
+        "jobs/streaming/",
+        "local/test_demo",
+        "contracts/",
+        "dags/",
+        "docs/",
+        "deploy/",
+        "generator/",
+        "images/",
+    )
 )
 PROCESS = os.environ.get("PYTEST_XDIST_WORKER", "")
 
