@@ -13,9 +13,6 @@ import socket
 import struct
 import sys
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 
 SECONDS = 5.0
 """For one answer."""
@@ -43,6 +40,8 @@ def tcp(address: str) -> None:
 
 def http(url: str) -> bytes:
     """A page is answered with a status of 2xx; its body."""
+    import urllib.request  # two thirds of what a probe takes, and most ask for no page
+
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(url, timeout=SECONDS) as answer:
         body: bytes = answer.read()
@@ -57,7 +56,9 @@ def page(url: str, text: str) -> None:
 
 def jmx(address: str, bean: str, conditions: list[str]) -> None:
     """A bean of Hadoop's or HBase's ``/jmx`` page has the attributes ``NAME=VALUE[,VALUE]`` or ``NAME>=NUMBER``."""
-    beans = json.loads(http(f"http://{address}/jmx?qry={urllib.parse.quote(bean, safe='')}"))["beans"]
+    from urllib.parse import quote
+
+    beans = json.loads(http(f"http://{address}/jmx?qry={quote(bean, safe='')}"))["beans"]
     if not beans:
         raise Unready(f"{bean} is not there yet")
     for condition in conditions:

@@ -1,7 +1,4 @@
-"""The generator scaled as a user scales it: the rate follows, the shops are disjoint, nothing is lost on the way.
-
-``make test-faults`` runs it: a rate wants a quiet machine.
-"""
+"""The generator scaled as a user scales it: the rate follows, the shops are disjoint, nothing is lost on the way."""
 
 from itertools import combinations
 from typing import Any
@@ -10,8 +7,6 @@ import pytest
 
 from support.platform import Platform
 from support.shop import Shop, landed, produced
-
-pytestmark = pytest.mark.faults
 
 SECONDS = 30
 """For which the rate is measured."""
