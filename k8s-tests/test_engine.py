@@ -53,7 +53,11 @@ class Engine:
         return [place(one) for one in manifests if stripped(self._apply(one, dry_run="All")) != self._live(place(one))]
 
     def _live(self, of: Place) -> dict[str, Any]:
-        return stripped(self._resource(of).get(name=of[2], namespace=NAMESPACE).to_dict())
+        """The object as it is; nothing where there is none."""
+        try:
+            return stripped(self._resource(of).get(name=of[2], namespace=NAMESPACE).to_dict())
+        except dynamic.exceptions.NotFoundError:
+            return {}
 
     def _apply(self, manifest: dict[str, Any], **how: str) -> dict[str, Any]:
         resource = self._resource(place(manifest))
