@@ -209,6 +209,11 @@ def visitor_key(event_time: datetime, user_id: str) -> bytes:
     return minute_key(event_time) + f"/{user_id}".encode()
 
 
+def seen_column(event_id: str) -> bytes:
+    """The column in ``seen_clicks`` of a click."""
+    return f"{SEEN_AT.family}:{event_id}".encode()
+
+
 def stock_key(product_id: str, warehouse: str = "") -> bytes:
     """The row key of a product's stock in a warehouse; without one, the prefix of all of them."""
     return f"{product_id}/{warehouse}".encode()
@@ -315,9 +320,9 @@ SEEN_PURCHASES: Final = HBaseTable(
 SEEN_CLICKS: Final = HBaseTable(
     "seen_clicks",
     {SEEN_AT.family: _family(time_to_live=_KEPT_SECONDS)},
-    "event_id; or minute as YYYYMMDDHHMM (UTC), '/', user_id",
-    "Where a click was first seen, and a user in a minute (o:at, '<partition>/<offset>'), so that each counts once. "
-    "Kept 7 days.",
+    "minute as YYYYMMDDHHMM (UTC), '/', user_id",
+    "Where each click of a user in a minute was first seen (o:<event_id>, '<partition>/<offset>'), so that it and the "
+    "user count once. Kept 7 days.",
 )
 SPEED_PROGRESS: Final = HBaseTable(
     "speed_progress",

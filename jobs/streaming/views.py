@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial, reduce
-from itertools import chain
 from typing import NamedTuple, TypeVar
 
 import happybase
@@ -219,6 +218,34 @@ class Partition:
                     batch.put(key, {tables.SEEN_AT.column: place})
         return {key: offset for key, offset in offsets.items() if known.get(key, places[key]) == places[key]}
 
+    def first_of_rows(
+        self, table: tables.HBaseTable, seen: dict[bytes, dict[bytes, int]]
+    ) -> dict[bytes, tuple[dict[bytes, int], int]]:
+        """As :meth:`first`, of columns of rows; and the offset of a row's first column, -1 if another partition had it.
+
+        A read of a row tells of all its columns: a user has few clicks in a minute, and most rows are new.
+        """
+        handle = self.connection.table(table.name)
+        known: dict[bytes, dict[bytes, bytes]] = dict(handle.rows(list(seen)))
+        found: dict[bytes, tuple[dict[bytes, int], int]] = {}
+        with handle.batch() as batch:
+            for key, offsets in seen.items():
+                places = {column: tables.seen_at(self.number, self.base + at) for column, at in offsets.items()}
+                there = known.get(key, {})
+                if new := {column: place for column, place in places.items() if column not in there}:
+                    batch.put(key, new)
+                fresh = {
+                    column: at for column, at in offsets.items() if there.get(column, places[column]) == places[column]
+                }
+                earliest = min(self._offset_of(place) for place in {**places, **there}.values())
+                found[key] = fresh, earliest
+        return found
+
+    def _offset_of(self, place: bytes) -> int:
+        """The offset of a place in this partition, -1 for one in another: that was before."""
+        number, _, offset = place.partition(b"/")
+        return int(offset) - self.base if int(number) == self.number else -1
+
     def finish(self, newest_ms: int | None) -> None:
         """States that the partition is counted up to ``end``. Written last: until then a replay starts over."""
         if self.end > self._before.end:
@@ -255,14 +282,15 @@ def update_clicks(partition: Partition, records: Records, summary: Summary, anno
         found.append((offset, click, tables.visitor_key(click.event_time, click.user_id)))
     partition.update(tables.USER_PROFILES, tables.VISIT_FAMILY, Visit, visits, partial(reduce, _add_visit))
 
-    ids = ((click.event_id.encode(), offset) for offset, click, _ in found)
-    visitors = ((visitor, offset) for offset, _, visitor in found)
-    first = partition.first(tables.SEEN_CLICKS, chain(ids, visitors))
+    seen: dict[bytes, dict[bytes, int]] = defaultdict(dict)
+    for offset, click, visitor in found:
+        seen[visitor].setdefault(tables.seen_column(click.event_id), offset)
+    first = partition.first_of_rows(tables.SEEN_CLICKS, seen)
     minutes: dict[bytes, list[tuple[int, Traffic]]] = defaultdict(list)
     for offset, click, visitor in found:
-        if first.get(click.event_id.encode()) == offset:
-            traffic = _traffic(click, is_new=first.get(visitor) == offset)
-            minutes[tables.minute_key(click.event_time)].append((offset, traffic))
+        fresh, arrival = first[visitor]
+        if fresh.get(tables.seen_column(click.event_id)) == offset:
+            minutes[tables.minute_key(click.event_time)].append((offset, _traffic(click, is_new=arrival == offset)))
     partition.update(tables.TRAFFIC_BY_MINUTE, tables.VALUE_FAMILY, Traffic, minutes, add_traffic)
 
 
