@@ -40,7 +40,7 @@ def tcp(address: str) -> None:
 
 def http(url: str) -> bytes:
     """A page is answered with a status of 2xx; its body."""
-    import urllib.request  # two thirds of what a probe takes, and most ask for no page
+    import urllib.request  # nearly half of what a probe takes that asks for no page
 
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(url, timeout=SECONDS) as answer:

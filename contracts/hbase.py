@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from contracts.events import epoch_ms
+from contracts.topics import RETENTION
 
 NOTHING: Final = Decimal("0.00")
 """No money, in EUR."""
@@ -41,6 +42,8 @@ class Progress(msgspec.Struct):
         return self.base + self.end
 
 
+UNCOUNTED: Final = Progress(whole=True)
+"""Where a partition stands of which nothing is counted yet."""
 REBUILDING: Final = "rebuilding"
 """The ``topic_id`` of progress while HBase is made anew from the landed files; the speed job does not go on from it."""
 
@@ -309,7 +312,7 @@ STOCK_ALERTS: Final = HBaseTable(
     "9999999999999 minus event time in ms (13 digits), '/', product_id, '/', event_id",
     "Critical-stock alerts, newest first; a:alert is the JSON also sent to the alerts topic.",
 )
-_KEPT_SECONDS: Final = 7 * 24 * 3600
+_KEPT_SECONDS: Final = int(RETENTION.total_seconds())
 """As long as Kafka keeps what may be a copy."""
 SEEN_PURCHASES: Final = HBaseTable(
     "seen_purchases",

@@ -40,7 +40,7 @@ from contracts import paths
 from contracts.command import run, with_settings
 from contracts.errors import BrokenPromise, Mistake, NotFound
 from contracts.events import BY_TOPIC, STREAMS, from_epoch_ms
-from contracts.hbase import HBASE_TABLES, REBUILDING, SPEED_PROGRESS, HBaseTable, Progress
+from contracts.hbase import HBASE_TABLES, REBUILDING, SPEED_PROGRESS, UNCOUNTED, HBaseTable, Progress
 from contracts.paths import INGEST, SPEED
 from contracts.settings import Settings
 from jobs import audit, prepare, progress
@@ -298,7 +298,7 @@ def make_anew(settings: Settings, table: HBaseTable) -> None:
 
 def claim(settings: Settings, keys: list[str], version: int) -> None:
     """Shuts the speed job out of these partitions."""
-    write_progress(settings, {key: (Progress(topic_id=REBUILDING, whole=True), version) for key in keys})
+    write_progress(settings, {key: (msgspec.structs.replace(UNCOUNTED, topic_id=REBUILDING), version) for key in keys})
 
 
 def hand_over(settings: Settings, commit: Commit) -> None:
@@ -313,8 +313,8 @@ def hand_over(settings: Settings, commit: Commit) -> None:
     for key in {*found, *commit.partitions}:
         state = commit.partitions.get(key, PartitionState())
         topic_id = commit.topic_ids.get(key.rpartition("/")[0], "")
-        whole = found[key].whole if key in found else True
-        value = Progress(state.end, state.newest_ms, topic_id, generation, stretches(commit, key)[-1].base, whole)
+        whole, base = found.get(key, UNCOUNTED).whole, stretches(commit, key)[-1].base
+        value = Progress(state.end, state.newest_ms, topic_id, generation, base, whole)
         ends[key] = value, max(value.version, 1)  # the claim is version 0
     write_progress(settings, ends)
 
@@ -350,7 +350,7 @@ def count_landed(
                 raise
             log.info("compacted meanwhile: files are listed anew", error=str(error))
             landed, progress = landed_files(files.client(settings), commit), speed_progress(settings)
-            stands = {key: progress.get(key, Progress(whole=True)) for key in landed}
+            stands = {key: progress.get(key, UNCOUNTED) for key in landed}
 
 
 def rebuild(settings: Settings, speed: StreamingSettings, commit: Commit) -> dict[str, Any]:
@@ -365,7 +365,7 @@ def rebuild(settings: Settings, speed: StreamingSettings, commit: Commit) -> dic
         empty(settings, list(landed))
         before = {}
     counting = time.monotonic()
-    stands = {key: before.get(key, Progress(whole=True)) for key in landed}
+    stands = {key: before.get(key, UNCOUNTED) for key in landed}
     left = sum(one.end - first_left(one, stands[key]) for key, found in landed.items() for one in found)
     done = 0
     with progress.shown("offsets", left) as advance:

@@ -7,20 +7,11 @@ import sys
 import urllib.request
 from pathlib import Path
 
-from deploy.install import VALUES
 from local import airflow
 from support.prometheus import serving
-from support.rendering import of, render
+from support.rendering import telemetry
 
 PARSED = "airflow_dag_processing_processes"
-
-
-def told(endpoint: str) -> dict[str, str]:
-    """What the scheduler's container is told about metrics."""
-    servers = of(render(VALUES, **{"airflow.metrics.otlpEndpoint": endpoint}), "StatefulSet")
-    (container,) = servers["lambda-airflow-scheduler"]["spec"]["template"]["spec"]["containers"]
-    found = {item["name"]: item.get("value", "") for item in container["env"]}
-    return {name: value for name, value in found.items() if "OTEL" in name}
 
 
 def names(address: str) -> list[str]:
@@ -40,5 +31,10 @@ def test_airflow_pushes_what_it_counts(charts: Path, tmp_path: Path) -> None:
         subprocess.run(parse, env=environment, check=True, timeout=300)
         assert PARSED not in names(address)
         endpoint = f"http://{address}/api/v1/otlp/v1/metrics"
-        subprocess.run(parse, env={**environment, **told(endpoint)}, check=True, timeout=300)
+        subprocess.run(
+            parse,
+            env={**environment, **telemetry("metrics", endpoint)},
+            check=True,
+            timeout=300,
+        )
         assert PARSED in names(address)

@@ -14,9 +14,8 @@ from threading import Thread
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from deploy.install import VALUES
 from local import airflow
-from support.rendering import of, render
+from support.rendering import telemetry
 
 DAG = """
 from airflow.sdk import dag, task
@@ -33,14 +32,6 @@ def traced():
 
 traced()
 """
-
-
-def told(endpoint: str) -> dict[str, str]:
-    """What the scheduler's container is told about traces."""
-    servers = of(render(VALUES, **{"airflow.traces.otlpEndpoint": endpoint}), "StatefulSet")
-    (container,) = servers["lambda-airflow-scheduler"]["spec"]["template"]["spec"]["containers"]
-    found = {item["name"]: item.get("value", "") for item in container["env"]}
-    return {name: value for name, value in found.items() if "OTEL" in name}
 
 
 @contextmanager
@@ -73,10 +64,10 @@ def test_a_run_is_one_trace_with_a_span_of_each_task(charts: Path, tmp_path: Pat
     airflow.migrate(environment)
     run = [sys.executable, "-m", "airflow", "dags", "test", "traced"]
     with receiver() as (endpoint, spans):
-        subprocess.run(run, env={**environment, **told(endpoint)}, check=True, timeout=300)
+        subprocess.run(run, env={**environment, **telemetry("traces", endpoint)}, check=True, timeout=300)
     assert len({trace for _, trace in spans}) == 1
     assert {name for name, _ in spans} == {"dag_run.traced", "task_run.one", "task_run.two"}
 
 
 def test_nothing_is_told_by_default(charts: Path) -> None:
-    assert told("") == {}
+    assert telemetry("traces", "") == {}

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,6 @@ from typing import Any
 
 import click
 import msgspec
-from msgspec import structs
 from rich.bar import Bar
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -65,15 +65,26 @@ class Minute(click.ParamType):
             self.fail(f"{value!r} is not a minute written as YYYY-MM-DDTHH:MM", param, ctx)
 
 
+def range_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of a range of minutes, as :func:`minute_range` takes them."""
+    for option in (
+        click.option("--to", "end", type=Minute(), help="Minute before which to end; now when it is not given."),
+        click.option("--from", "start", type=Minute(), help="First minute."),
+        click.option(
+            "--last", type=Length(), help="The last minutes (60m), hours (24h) or days (7d), this minute included."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @click.group()
 def main() -> None:
     """The merged views of batch and speed layer. Amounts are EUR, times UTC."""
 
 
 @main.command()
-@click.option("--last", type=Length(), help="The last minutes (60m), hours (24h) or days (7d), this minute included.")
-@click.option("--from", "start", type=Minute(), help="First minute.")
-@click.option("--to", "end", type=Minute(), help="Minute before which to end; now when it is not given.")
+@range_options
 @json_option
 @with_settings(*SQL_SETTINGS, *HDFS_SETTINGS, *HBASE_SETTINGS)
 def revenue(
@@ -119,9 +130,7 @@ def revenue(
 
 
 @main.command()
-@click.option("--last", type=Length(), help="The last minutes (60m) or hours (24h), this minute included.")
-@click.option("--from", "start", type=Minute(), help="First minute.")
-@click.option("--to", "end", type=Minute(), help="Minute before which to end; now when it is not given.")
+@range_options
 @json_option
 @with_settings(*HBASE_SETTINGS)
 def traffic(
@@ -132,8 +141,10 @@ def traffic(
     found = views.traffic(Layers(settings), first, until)
     seen, sold = add_traffic(one.traffic for one in found), add_sales(one.sales for one in found)
     if as_json:
-        minutes = [{"minute": timestamp(one.start), **structs.asdict(one.traffic), "sales": one.sales} for one in found]
-        total = {**structs.asdict(seen), "sales": sold}
+        minutes = [
+            {"minute": timestamp(one.start), **msgspec.structs.asdict(one.traffic), "sales": one.sales} for one in found
+        ]
+        total = {**msgspec.structs.asdict(seen), "sales": sold}
         echo_json({"from": timestamp(first), "to": timestamp(until), "total": total, "minutes": minutes})
         return
     table = Table(title=f"Traffic {first:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC", show_footer=True)

@@ -16,7 +16,7 @@ import structlog
 
 from contracts.errors import PlatformError
 from contracts.events import critical, from_epoch_ms, timestamp
-from contracts.hbase import NOTHING, add_sales, add_traffic
+from contracts.hbase import NOTHING, Sold, add_sales, add_traffic
 from serving import days, views
 from serving.layers import Layers
 from serving.views import PeriodRevenue, Step
@@ -166,6 +166,16 @@ class Now:
         first = until - timedelta(minutes=MINUTES)
         known = {period.start: period for period in views.traffic(self._layers, first, until)}
         seen, sold = add_traffic(one.traffic for one in known.values()), add_sales(one.sales for one in known.values())
+        unsold = Sold(NOTHING, 0, 0)
+        categories = [
+            {
+                "category": category,
+                "views": seen.categories.get(category, 0),
+                "units": sold.get(category, unsold).units,
+                "revenue": sold.get(category, unsold).amount,
+            }
+            for category in seen.categories.keys() | sold.keys()
+        ]
         return {
             "minutes": [
                 [timestamp(minute), known[minute].traffic.visitors if minute in known else 0]
@@ -173,15 +183,7 @@ class Now:
             ],
             "pages": seen.pages,
             "purchases": sum(one.purchases for one in sold.values()),
-            "categories": [
-                {
-                    "category": category,
-                    "views": seen.categories.get(category, 0),
-                    "units": sold[category].units if category in sold else 0,
-                    "revenue": sold[category].amount if category in sold else NOTHING,
-                }
-                for category in sorted(seen.categories.keys() | sold.keys())
-            ],
+            "categories": sorted(views.affinity(categories, ("category",)), key=lambda row: row["category"]),
             "countries": seen.countries,
         }
 

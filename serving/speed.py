@@ -4,11 +4,11 @@ Each raises as ``clients.hbase.attempt``, within :data:`PATIENCE_SECONDS` where 
 :class:`BrokenPromise` where a row is not what the speed layer writes.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -49,6 +49,7 @@ from contracts.hbase import (
 from contracts.settings import Settings
 
 PATIENCE_SECONDS: Final = 10
+Value = TypeVar("Value", Revenue, Traffic, Sales)
 
 
 class Profile(msgspec.Struct):
@@ -74,11 +75,7 @@ def _reading(table: HBaseTable, key: bytes) -> Iterator[None]:
 
 def revenue(settings: Settings, start: datetime, end: datetime) -> dict[datetime, Revenue]:
     """On-time revenue of the minutes in ``[start, end)`` that have any, summed over Kafka's partitions."""
-    minutes: dict[datetime, Revenue] = {}
-    for key, cells in _minutes(settings, REVENUE_BY_MINUTE, start, end):
-        with _reading(REVENUE_BY_MINUTE, key):
-            minutes[minute_of(key)] = add_revenue(msgspec.json.decode(cell, type=Revenue) for cell in cells.values())
-    return minutes
+    return _by_minute(settings, REVENUE_BY_MINUTE, Revenue, add_revenue, start, end)
 
 
 def late_revenue(settings: Settings, start: datetime, end: datetime) -> dict[datetime, Revenue]:
@@ -92,19 +89,27 @@ def late_revenue(settings: Settings, start: datetime, end: datetime) -> dict[dat
 
 def traffic(settings: Settings, start: datetime, end: datetime) -> dict[datetime, Traffic]:
     """Visitors and clicks of the minutes in ``[start, end)`` that have any, late ones too."""
-    minutes: dict[datetime, Traffic] = {}
-    for key, cells in _minutes(settings, TRAFFIC_BY_MINUTE, start, end):
-        with _reading(TRAFFIC_BY_MINUTE, key):
-            minutes[minute_of(key)] = add_traffic(msgspec.json.decode(cell, type=Traffic) for cell in cells.values())
-    return minutes
+    return _by_minute(settings, TRAFFIC_BY_MINUTE, Traffic, add_traffic, start, end)
 
 
 def sales(settings: Settings, start: datetime, end: datetime) -> dict[datetime, Sales]:
     """Purchases by category of the minutes in ``[start, end)`` that have any, late ones too."""
-    minutes: dict[datetime, Sales] = {}
-    for key, cells in _minutes(settings, SALES_BY_MINUTE, start, end):
-        with _reading(SALES_BY_MINUTE, key):
-            minutes[minute_of(key)] = add_sales(msgspec.json.decode(cell, type=Sales) for cell in cells.values())
+    return _by_minute(settings, SALES_BY_MINUTE, Sales, add_sales, start, end)
+
+
+def _by_minute(
+    settings: Settings,
+    table: HBaseTable,
+    kind: type[Value],
+    add: Callable[[Iterable[Value]], Value],
+    start: datetime,
+    end: datetime,
+) -> dict[datetime, Value]:
+    """The values of minutes, summed over the partitions that have a column each."""
+    minutes: dict[datetime, Value] = {}
+    for key, cells in _minutes(settings, table, start, end):
+        with _reading(table, key):
+            minutes[minute_of(key)] = add(msgspec.json.decode(cell, type=kind) for cell in cells.values())
     return minutes
 
 

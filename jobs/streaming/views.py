@@ -146,7 +146,7 @@ class Partition:
         self._column = tables.partition_column(tables.VALUE_FAMILY, number)
         # At start the newest progress there is; records below it are counted already.
         row = self._progress.row(self.topic.encode(), columns=[self._column])
-        progress = msgspec.json.decode(row[self._column], type=Progress) if row else Progress(whole=True)
+        progress = msgspec.json.decode(row[self._column], type=Progress) if row else tables.UNCOUNTED
         if progress.topic_id == tables.REBUILDING != topic_id:
             raise BrokenPromise(
                 "HBase is being made anew from the landed files, or that broke off: wait for it, or run "
@@ -200,45 +200,27 @@ class Partition:
             batch.put(key, row)
         batch.send()
 
-    def first(self, table: tables.HBaseTable, seen: Iterable[tuple[bytes, int]]) -> dict[bytes, int]:
-        """The offset of each key that no earlier record had, out of keys and the offsets that have them.
-
-        They are marked as seen there. Seen at this very place is a replay of this batch, not a copy.
-        """
-        offsets: dict[bytes, int] = {}
-        for key, offset in seen:
-            offsets.setdefault(key, offset)
-        handle = self.connection.table(table.name)
-        known = {key: row[tables.SEEN_AT.column] for key, row in handle.rows(list(offsets))}
-        places = {key: tables.seen_at(self.number, self.base + offset) for key, offset in offsets.items()}
-        # No version given: the time to live counts from the clock, not from an offset.
-        with handle.batch() as batch:
-            for key, place in places.items():
-                if key not in known:
-                    batch.put(key, {tables.SEEN_AT.column: place})
-        return {key: offset for key, offset in offsets.items() if known.get(key, places[key]) == places[key]}
-
-    def first_of_rows(
+    def first(
         self, table: tables.HBaseTable, seen: dict[bytes, dict[bytes, int]]
     ) -> dict[bytes, tuple[dict[bytes, int], int]]:
-        """As :meth:`first`, of columns of rows; and the offset of a row's first column, -1 if another partition had it.
+        """Of rows' columns and the offsets that have them those that no earlier record had, marked as seen there.
 
-        A read of a row tells of all its columns: a user has few clicks in a minute, and most rows are new.
+        Beside them the offset of a row's first column, -1 where another partition had it. A column that was seen at
+        this very place is a replay of this batch, not a copy.
         """
         handle = self.connection.table(table.name)
         known: dict[bytes, dict[bytes, bytes]] = dict(handle.rows(list(seen)))
         found: dict[bytes, tuple[dict[bytes, int], int]] = {}
+        # No version given: the time to live counts from the clock, not from an offset.
         with handle.batch() as batch:
             for key, offsets in seen.items():
                 places = {column: tables.seen_at(self.number, self.base + at) for column, at in offsets.items()}
-                there = known.get(key, {})
-                if new := {column: place for column, place in places.items() if column not in there}:
+                before = known.get(key, {})
+                if new := {column: place for column, place in places.items() if column not in before}:
                     batch.put(key, new)
-                fresh = {
-                    column: at for column, at in offsets.items() if there.get(column, places[column]) == places[column]
-                }
-                earliest = min(self._offset_of(place) for place in {**places, **there}.values())
-                found[key] = fresh, earliest
+                there = places | before
+                fresh = {column: at for column, at in offsets.items() if there[column] == places[column]}
+                found[key] = fresh, min(map(self._offset_of, there.values()))
         return found
 
     def _offset_of(self, place: bytes) -> int:
@@ -249,7 +231,9 @@ class Partition:
     def finish(self, newest_ms: int | None) -> None:
         """States that the partition is counted up to ``end``. Written last: until then a replay starts over."""
         if self.end > self._before.end:
-            progress = Progress(self.end, newest_ms, self.topic_id, self.generation, self.base, self._before.whole)
+            progress = msgspec.structs.replace(
+                self._before, end=self.end, newest_ms=newest_ms, topic_id=self.topic_id, generation=self.generation
+            )
             self.put(tables.SPEED_PROGRESS, {self.topic.encode(): {self._column: msgspec.json.encode(progress)}})
 
 
@@ -274,22 +258,22 @@ def _add_visit(before: Visit, added: Visit) -> Visit:
 def update_clicks(partition: Partition, records: Records, summary: Summary, announce: Announce) -> None:
     """The newest of each user; each click and each user of a minute once, in that minute."""
     visits: dict[bytes, list[tuple[int, Visit]]] = defaultdict(list)
-    found: list[tuple[int, Click, bytes]] = []
+    seen: dict[bytes, dict[bytes, int]] = defaultdict(dict)
+    found: list[tuple[int, Click, bytes, bytes]] = []
     for offset, click, _ in records:
         assert isinstance(click, Click)
         visit = Visit(click.page, click.category, click.device, click.country, click.event_time)
         visits[click.user_id.encode()].append((offset, visit))
-        found.append((offset, click, tables.visitor_key(click.event_time, click.user_id)))
+        visitor, column = tables.visitor_key(click.event_time, click.user_id), tables.seen_column(click.event_id)
+        seen[visitor].setdefault(column, offset)
+        found.append((offset, click, visitor, column))
     partition.update(tables.USER_PROFILES, tables.VISIT_FAMILY, Visit, visits, partial(reduce, _add_visit))
 
-    seen: dict[bytes, dict[bytes, int]] = defaultdict(dict)
-    for offset, click, visitor in found:
-        seen[visitor].setdefault(tables.seen_column(click.event_id), offset)
-    first = partition.first_of_rows(tables.SEEN_CLICKS, seen)
+    first = partition.first(tables.SEEN_CLICKS, seen)
     minutes: dict[bytes, list[tuple[int, Traffic]]] = defaultdict(list)
-    for offset, click, visitor in found:
+    for offset, click, visitor, column in found:
         fresh, arrival = first[visitor]
-        if fresh.get(tables.seen_column(click.event_id)) == offset:
+        if fresh.get(column) == offset:
             minutes[tables.minute_key(click.event_time)].append((offset, _traffic(click, is_new=arrival == offset)))
     partition.update(tables.TRAFFIC_BY_MINUTE, tables.VALUE_FAMILY, Traffic, minutes, add_traffic)
 
@@ -303,8 +287,11 @@ def _traffic(click: Click, is_new: bool) -> Traffic:
 
 def update_purchases(partition: Partition, records: Records, summary: Summary, announce: Announce) -> None:
     """Counts each purchase once: late ones apart, on-time ones in their minute, both by category and user."""
-    first = partition.first(tables.SEEN_PURCHASES, ((event.event_id.encode(), offset) for offset, event, _ in records))
-    fresh = [record for record in records if first.get(record[1].event_id.encode()) == record[0]]
+    seen: dict[bytes, dict[bytes, int]] = {}
+    for offset, event, _ in records:
+        seen.setdefault(event.event_id.encode(), {tables.SEEN_AT.column: offset})
+    first = {offset for fresh, _ in partition.first(tables.SEEN_PURCHASES, seen).values() for offset in fresh.values()}
+    fresh = [record for record in records if record[0] in first]
     summary.duplicates = len(records) - len(fresh)
     minutes: dict[bytes, list[tuple[int, Revenue]]] = defaultdict(list)
     sales: dict[bytes, list[tuple[int, Sales]]] = defaultdict(list)

@@ -93,3 +93,11 @@ def render_scaled(name: str) -> list[dict[str, Any]]:
     """The autoscalers that the values of :data:`SCALED` render."""
     files, values, _ = SCALED[name]
     return [*of(render_for_keda(files, values), *SCALERS).values()]
+
+
+def telemetry(kind: str, endpoint: str) -> dict[str, str]:
+    """What Airflow's scheduler is told about metrics and traces with an endpoint for one of the two."""
+    servers = of(render(SIZES["kind"], **{f"airflow.{kind}.otlpEndpoint": endpoint}), "StatefulSet")
+    (container,) = servers["lambda-airflow-scheduler"]["spec"]["template"]["spec"]["containers"]
+    found = {item["name"]: item.get("value", "") for item in container["env"]}
+    return {name: value for name, value in found.items() if "OTEL" in name}

@@ -3,10 +3,10 @@
 from collections import defaultdict
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal
-from typing import Any, Final, NamedTuple, TypeVar
+from decimal import Decimal
+from typing import NamedTuple, TypeVar
 
-from msgspec import structs
+import msgspec
 
 import serving.now
 from contracts.errors import NotFound
@@ -18,7 +18,6 @@ from serving.days import Mark, end_of, is_closed
 from serving.layers import Layers, Rows
 from serving.views import RevenueView, Step
 
-_PLACES: Final = Decimal("0.0001")
 Row = TypeVar("Row")
 
 
@@ -83,7 +82,7 @@ def traffic(layers: Layers, start: datetime, end: datetime, step: Step) -> answe
                 category: answers.CategorySales(revenue=sold.amount, units=sold.units, purchases=sold.purchases)
                 for category, sold in period.sales.items()
             },
-            **structs.asdict(period.traffic),
+            **msgspec.structs.asdict(period.traffic),
         )
         for period in views.traffic(layers, start, end, step)
     ]
@@ -104,8 +103,8 @@ def funnel(layers: Layers, chosen: list[date]) -> Tagged:
                 step=step,
                 name=name,
                 sessions=count,
-                of_first=_share(count, first.sessions if first else count),
-                of_previous=_share(count, previous.sessions if previous else count),
+                of_first=views.share(count, first.sessions if first else count),
+                of_previous=views.share(count, previous.sessions if previous else count),
             )
         )
     answer = answers.Funnel(days=sorted(found.marks), open_days=found.open_days, steps=steps)
@@ -115,7 +114,7 @@ def funnel(layers: Layers, chosen: list[date]) -> Tagged:
 def categories(layers: Layers, chosen: list[date]) -> Tagged:
     """Categories viewed against bought. Raises as :func:`funnel`."""
     found = _closed(layers, "category_affinity", chosen)
-    shown = [answers.CategoryAffinity(**figures) for figures in _affinity(found.rows, ("category",))]
+    shown = [answers.CategoryAffinity(**figures) for figures in views.affinity(found.rows, ("category",))]
     answer = answers.CategoryAffinities(days=sorted(found.marks), open_days=found.open_days, categories=shown)
     return Tagged(answer, found.final)
 
@@ -125,7 +124,7 @@ def products(layers: Layers, chosen: list[date], category: str | None, offset: i
     found = _closed(layers, "product_affinity", chosen)
     every = [
         figures
-        for figures in _affinity(found.rows, ("product_id", "category"))
+        for figures in views.affinity(found.rows, ("product_id", "category"))
         if category is None or figures["category"] == category
     ]
     page, following = _page(every, offset, limit)
@@ -137,20 +136,6 @@ def products(layers: Layers, chosen: list[date], category: str | None, offset: i
         products=[answers.ProductAffinity(**figures) for figures in page],
     )
     return Tagged(answer, found.final)
-
-
-def _affinity(rows: Rows, keys: tuple[str, ...]) -> list[dict[str, Any]]:
-    """The rows of several days added up, most viewed first; ``affinity`` as the marts' SQL computes it."""
-    sums: dict[tuple[str, ...], dict[str, Any]] = {}
-    for row in rows:
-        key = tuple(row[name] for name in keys)
-        into = sums.setdefault(key, {**dict(zip(keys, key, strict=True)), "views": 0, "units": 0, "revenue": NOTHING})
-        for name in ("views", "units", "revenue"):
-            into[name] += row[name]
-    views_in_all, units_in_all = (sum(row[name] for row in sums.values()) for name in ("views", "units"))
-    for row in sums.values():
-        row["affinity"] = _share(row["units"] * views_in_all, row["views"] * units_in_all)
-    return sorted(sums.values(), key=lambda row: (-row["views"], *(row[name] for name in keys)))
 
 
 class _Closed(NamedTuple):
@@ -249,10 +234,6 @@ def _state(day: date, mark: Mark | None, newest: dict[str, int], now: datetime) 
 def freshness(layers: Layers, now: datetime) -> answers.Freshness:
     """How fresh each layer is."""
     return answers.Freshness(as_of=now, **asdict(serving.now.freshness(layers, now)))
-
-
-def _share(part: int, whole: int) -> Decimal | None:
-    return (Decimal(part) / whole).quantize(_PLACES, ROUND_HALF_UP) if whole else None
 
 
 def _page(every: list[Row], offset: int, limit: int) -> tuple[list[Row], int | None]:

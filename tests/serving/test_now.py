@@ -58,8 +58,8 @@ def test_the_last_hour_is_added_up(layers: KnownLayers) -> None:
     assert traffic["countries"] == {"DE": 5}
     assert traffic["purchases"] == 4
     assert [tuple(map(str, row.values())) for row in traffic["categories"]] == [
-        ("books", "0", "2", "18.00"),
-        ("toys", "2", "4", "3.00"),
+        ("books", "0", "2", "18.00", "None"),
+        ("toys", "2", "4", "3.00", "0.6667"),
     ]
 
 

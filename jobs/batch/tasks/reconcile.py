@@ -142,18 +142,21 @@ def unlike_landed(batch: Batch, day: date) -> str | None:
     if commits.newest().days.get(str(day)) != commit.days.get(str(day)):
         log.info("rows not compared: more are landing", date=str(day))
         return None
-    differing = {key: (found.get(key), landed.get(key)) for key in sorted(found.keys() | landed.keys())}
-    parts = [
-        f"{key} {_said(here)} for {_said(there)} landed" for key, (here, there) in differing.items() if here != there
-    ]
+    parts = [f"{key} {here} for {there} landed" for key, here, there in _differing(found, landed)]
     if not parts:
         log.info("compared rows", date=str(day), **{key: part.rows for key, part in found.items()})
         return None
     return f"SQL does not have the rows that ingest landed of {day}: {'; '.join(parts)}"
 
 
-def _said(part: Tally | None) -> str:
-    return f"{part.rows} rows ({part.amount})" if part else "no rows"
+def _differing(here: dict[str, Tally], there: dict[str, Tally]) -> list[tuple[str, str, str]]:
+    """The keys whose tallies are not the same, and what is said of them here and there."""
+
+    def said(part: Tally | None) -> str:
+        return f"{part.rows} rows ({part.amount})" if part else "no rows"
+
+    keys = sorted(here.keys() | there.keys())
+    return [(key, said(here.get(key)), said(there.get(key))) for key in keys if here.get(key) != there.get(key)]
 
 
 def by_kind(sql: Sql, day: date) -> dict[str, Tally]:
@@ -187,12 +190,8 @@ def unlike_counted(batch: Batch, settings: Settings, day: date) -> str | None:
         log.info("traffic not compared: not all of it was counted; jobs.rebuild counts it anew", partitions=partly)
         return None
     start = datetime.combine(day, time(), UTC)
-    landed, counted = by_kind(batch.sql, day), counted_by_kind(settings, start, start + timedelta(days=1))
-    parts = [
-        f"{key} batch {_said(landed.get(key))}, speed {_said(counted.get(key))}"
-        for key in sorted(landed.keys() | counted.keys())
-        if landed.get(key) != counted.get(key)
-    ]
+    counted = counted_by_kind(settings, start, start + timedelta(days=1))
+    parts = [f"{key} batch {here}, speed {there}" for key, here, there in _differing(by_kind(batch.sql, day), counted)]
     if not parts:
         log.info("compared traffic", date=str(day), **{key: part.rows for key, part in counted.items()})
         return None

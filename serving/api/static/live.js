@@ -93,16 +93,17 @@ function showFunnel(of, steps, unit, none) {
 
 function showCategories(of, found, none) {
   $("categories-title").textContent = `Categories, viewed against bought, ${of}`;
-  const sum = (name) => found.reduce((all, row) => all + row[name], 0) || 1;
-  const [views, units] = [sum("views"), sum("units")];
+  const share = (name) => {
+    const all = found.reduce((sum, row) => sum + row[name], 0) || 1;
+    return found.map((row) => (100 * row[name]) / all);
+  };
   const names = found.map((row) => row.category);
   plot("categories", [
-    { x: names, y: found.map((row) => (100 * row.views) / views), type: "bar", name: "% of views" },
-    { x: names, y: found.map((row) => (100 * row.units) / units), type: "bar", name: "% of units bought" },
+    { x: names, y: share("views"), type: "bar", name: "% of views" },
+    { x: names, y: share("units"), type: "bar", name: "% of units bought" },
   ]);
-  const affinity = (row) => row.units / units / (row.views / views);
-  const best = found.filter((row) => row.views && row.units).sort((a, b) => affinity(b) - affinity(a))[0];
-  $("categories-text").textContent = best ? `${best.category} is bought most for its views: ${affinity(best).toFixed(2)} times the shop's average.` : none;
+  const best = found.filter((row) => Number(row.affinity)).sort((a, b) => Number(b.affinity) - Number(a.affinity))[0];
+  $("categories-text").textContent = best ? `${best.category} is bought most for its views: ${best.affinity} times the shop's average.` : none;
 }
 
 function showCountries(of, counts) {
