@@ -29,6 +29,7 @@ from contracts.hbase import (
     Progress,
     Revenue,
     Sales,
+    SeenClick,
     Sold,
     Spending,
     Stock,
@@ -200,33 +201,41 @@ class Partition:
             batch.put(key, row)
         batch.send()
 
-    def first(
-        self, table: tables.HBaseTable, seen: dict[bytes, dict[bytes, int]]
-    ) -> dict[bytes, tuple[dict[bytes, int], int]]:
-        """Of rows' columns and the offsets that have them those that no earlier record had, marked as seen there.
+    def first_purchases(self, ids: dict[bytes, int]) -> set[int]:
+        """Of the offsets of events (by id) those that no earlier record had, marked as seen there.
 
-        Beside them the offset of a row's first column, -1 where another partition had it. A column that was seen at
-        this very place is a replay of this batch, not a copy.
+        An event that was seen at this very offset is a replay of this batch, not a copy.
         """
-        handle = self.connection.table(table.name)
-        known: dict[bytes, dict[bytes, bytes]] = dict(handle.rows(list(seen)))
-        found: dict[bytes, tuple[dict[bytes, int], int]] = {}
+        column = tables.SEEN_AT.column
+        places = {key: tables.seen_at(self.number, self.base + offset) for key, offset in ids.items()}
+        handle = self.connection.table(tables.SEEN_PURCHASES.name)
+        known = {key: row[column] for key, row in handle.rows(list(ids))}
         # No version given: the time to live counts from the clock, not from an offset.
         with handle.batch() as batch:
-            for key, offsets in seen.items():
-                places = {column: tables.seen_at(self.number, self.base + at) for column, at in offsets.items()}
-                before = known.get(key, {})
-                if new := {column: place for column, place in places.items() if column not in before}:
-                    batch.put(key, new)
-                there = places | before
-                fresh = {column: at for column, at in offsets.items() if there[column] == places[column]}
-                found[key] = fresh, min(map(self._offset_of, there.values()))
-        return found
+            for key in ids.keys() - known.keys():
+                batch.put(key, {column: places[key]})
+        return {offset for key, offset in ids.items() if known.get(key, places[key]) == places[key]}
 
-    def _offset_of(self, place: bytes) -> int:
-        """The offset of a place in this partition, -1 for one in another: that was before."""
-        number, _, offset = place.partition(b"/")
-        return int(offset) - self.base if int(number) == self.number else -1
+    def first_clicks(self, rows: dict[bytes, list[SeenClick]]) -> dict[int, bool]:
+        """Of clicks, by row of ``seen_clicks`` in offset order, the offsets that no earlier record had.
+
+        Beside each whether it is the first of its user in that row. They are kept in a cell of this batch, copies left
+        out. A click that was seen at this very offset is a replay, not a copy, and is written once more: the cell of
+        the same batch is the same, whoever writes it.
+        """
+        handle = self.connection.table(tables.SEEN_CLICKS.name)
+        known: dict[bytes, dict[bytes, bytes]] = dict(handle.rows(list(rows)))
+        column = tables.seen_column(self.number, self.base + self.start, self.base + self.end)
+        found: dict[int, bool] = {}
+        with handle.batch() as batch:
+            for key, clicks in rows.items():
+                seen = Seen(self.number, known.get(key, {}))
+                fresh = [click for click in clicks if seen.is_first(click)]
+                for click in fresh:
+                    found[click.version - self.base] = seen.users[click.user] == click.version
+                if fresh:
+                    batch.put(key, {column: tables.pack_seen(fresh)})
+        return found
 
     def finish(self, newest_ms: int | None) -> None:
         """States that the partition is counted up to ``end``. Written last: until then a replay starts over."""
@@ -235,6 +244,33 @@ class Partition:
                 self._before, end=self.end, newest_ms=newest_ms, topic_id=self.topic_id, generation=self.generation
             )
             self.put(tables.SPEED_PROGRESS, {self.topic.encode(): {self._column: msgspec.json.encode(progress)}})
+
+
+class Seen:
+    """What a row of ``seen_clicks`` has, as a Kafka partition sees it: another one's clicks were before its own."""
+
+    def __init__(self, partition: int, row: dict[bytes, bytes]) -> None:
+        self.users: dict[bytes, int] = {}
+        """The version at which each user was first seen, -1 in another partition."""
+        self._events: set[tuple[bytes, bytes]] = set()
+        self._ours: set[SeenClick] = set()
+        for column, value in row.items():
+            ours = tables.seen_partition(column) == partition
+            for click in tables.unpack_seen(value):
+                self._events.add((click.user, click.event))
+                if ours:
+                    self._ours.add(click)
+                version = click.version if ours else -1
+                self.users[click.user] = min(version, self.users.get(click.user, version))
+
+    def is_first(self, click: SeenClick) -> bool:
+        """Whether it was seen nowhere, or at its very place; it was from now on."""
+        event = click.user, click.event
+        if event in self._events:
+            return click in self._ours
+        self._events.add(event)
+        self.users.setdefault(click.user, click.version)
+        return True
 
 
 def _newest_stock(before: Stock, added: Stock) -> Stock:
@@ -258,23 +294,22 @@ def _add_visit(before: Visit, added: Visit) -> Visit:
 def update_clicks(partition: Partition, records: Records, summary: Summary, announce: Announce) -> None:
     """The newest of each user; each click and each user of a minute once, in that minute."""
     visits: dict[bytes, list[tuple[int, Visit]]] = defaultdict(list)
-    seen: dict[bytes, dict[bytes, int]] = defaultdict(dict)
-    found: list[tuple[int, Click, bytes, bytes]] = []
+    seen: dict[bytes, list[SeenClick]] = defaultdict(list)
     for offset, click, _ in records:
         assert isinstance(click, Click)
         visit = Visit(click.page, click.category, click.device, click.country, click.event_time)
         visits[click.user_id.encode()].append((offset, visit))
-        visitor, column = tables.visitor_key(click.event_time, click.user_id), tables.seen_column(click.event_id)
-        seen[visitor].setdefault(column, offset)
-        found.append((offset, click, visitor, column))
+        user = tables.digest(click.user_id)
+        of = SeenClick(user, tables.digest(click.event_id), partition.base + offset)
+        seen[tables.seen_key(click.event_time, user)].append(of)
     partition.update(tables.USER_PROFILES, tables.VISIT_FAMILY, Visit, visits, partial(reduce, _add_visit))
 
-    first = partition.first(tables.SEEN_CLICKS, seen)
+    first = partition.first_clicks(seen)
     minutes: dict[bytes, list[tuple[int, Traffic]]] = defaultdict(list)
-    for offset, click, visitor, column in found:
-        fresh, arrival = first[visitor]
-        if fresh.get(column) == offset:
-            minutes[tables.minute_key(click.event_time)].append((offset, _traffic(click, is_new=arrival == offset)))
+    for offset, click, _ in records:
+        assert isinstance(click, Click)
+        if offset in first:
+            minutes[tables.minute_key(click.event_time)].append((offset, _traffic(click, is_new=first[offset])))
     partition.update(tables.TRAFFIC_BY_MINUTE, tables.VALUE_FAMILY, Traffic, minutes, add_traffic)
 
 
@@ -287,10 +322,10 @@ def _traffic(click: Click, is_new: bool) -> Traffic:
 
 def update_purchases(partition: Partition, records: Records, summary: Summary, announce: Announce) -> None:
     """Counts each purchase once: late ones apart, on-time ones in their minute, both by category and user."""
-    seen: dict[bytes, dict[bytes, int]] = {}
+    ids: dict[bytes, int] = {}
     for offset, event, _ in records:
-        seen.setdefault(event.event_id.encode(), {tables.SEEN_AT.column: offset})
-    first = {offset for fresh, _ in partition.first(tables.SEEN_PURCHASES, seen).values() for offset in fresh.values()}
+        ids.setdefault(event.event_id.encode(), offset)
+    first = partition.first_purchases(ids)
     fresh = [record for record in records if record[0] in first]
     summary.duplicates = len(records) - len(fresh)
     minutes: dict[bytes, list[tuple[int, Revenue]]] = defaultdict(list)

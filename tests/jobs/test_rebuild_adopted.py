@@ -27,6 +27,7 @@ from jobs.streaming.views import count, read_kafka
 from tests.jobs.test_landed_records import rows
 from tests.support import judging, samples
 from tests.support.fake_hbase import FakeHBase
+from tests.support.seen_clicks import without_batches
 
 NOW = datetime.now(UTC)
 SAMPLES: dict[Stream, Callable[..., dict[str, Any]]] = {
@@ -129,7 +130,7 @@ def made_anew(platform: Platform, monkeypatch: pytest.MonkeyPatch, stops: int | 
 
 def without_generation(platform: Platform, store: FakeHBase) -> dict[str, Any]:
     progress = msgspec.structs.replace(platform.progress(store), generation="")
-    return {**store.newest(), tables.SPEED_PROGRESS.name: progress}
+    return {**without_batches(store.newest()), tables.SPEED_PROGRESS.name: progress}
 
 
 @pytest.mark.parametrize("stops", [None, 1, 2, 5])

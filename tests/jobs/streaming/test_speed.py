@@ -16,6 +16,7 @@ from contracts.settings import Settings
 from serving import speed
 from tests.support import kafka, samples
 from tests.support.running import CRASHING, SPEED, Job, ok
+from tests.support.seen_clicks import without_batches
 
 
 def minute_of(moment: datetime) -> str:
@@ -29,10 +30,10 @@ def revenue(stack: Settings, minute: str) -> tuple[Decimal, int]:
     return sum((Decimal(v["amount"]) for v in values), Decimal(0)), sum(v["purchases"] for v in values)
 
 
-def snapshot(stack: Settings) -> dict[str, list[Any]]:
+def snapshot(stack: Settings) -> dict[str, Any]:
     """All that the speed layer shows, less where it stands."""
     shown = [table for table in tables.HBASE_TABLES if table.name != tables.SPEED_PROGRESS.name]
-    return {table.name: hbase.scan(stack, table) for table in shown}
+    return without_batches({table.name: dict(hbase.scan(stack, table)) for table in shown})
 
 
 def buy(user: str, moment: datetime, **changes: Any) -> tuple[dict[str, Any], tuple[str, bytes]]:

@@ -22,6 +22,7 @@ from jobs.streaming.views import count, read_kafka
 from tests.support import samples
 from tests.support.fake_hbase import FakeHBase, FakeTable
 from tests.support.judging import records
+from tests.support.seen_clicks import without_batches
 
 NOW = datetime(2026, 11, 25, 10, tzinfo=UTC)
 LENGTH = 60
@@ -102,4 +103,4 @@ def test_the_cells_are_those_of_a_driver_that_ran_alone(stream: Stream, seed: in
 
 def seen(hbase: FakeHBase) -> dict[str, Any]:
     """All that readers see, and up to where it is counted."""
-    return {table: rows for table, rows in hbase.newest().items() if rows}
+    return without_batches({table: rows for table, rows in hbase.newest().items() if rows})
