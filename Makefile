@@ -19,7 +19,7 @@ PYTHON := $(VENV)/bin/python
 
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: help env install demo test test-k8s test-faults lint bench bench-k8s images up dev operators down status charts schemas readmes dashboards contracts hooks docs local-up local-down local-status local-env sql lock clean
+.PHONY: help env install demo test test-k8s test-long test-faults lint bench bench-k8s images up dev operators down status charts schemas readmes dashboards contracts hooks docs local-up local-down local-status local-env sql lock clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -46,11 +46,14 @@ else
 	@# On a new machine what the tests on a cluster need is built meanwhile.
 	@if [ -z "$${KUBECONFIG:-}" ] && command -v go > /dev/null; then nice -n 19 $(PYTHON) -m deploy.tools > /dev/null 2>&1 & fi; status=0; \
 	$(PYTHON) -m pytest tests -n 2 --no-loadscope-reorder --cov --cov-report= --cov-fail-under=0 || status=$$?; \
-	$(PYTHON) -m pytest k8s-tests --cov --cov-append || status=$$?; exit $$status
+	$(PYTHON) -m pytest k8s-tests --maxfail 5 --cov --cov-append || status=$$?; exit $$status
 endif
 
 test-k8s: env ## The tests on a cluster alone: KUBECONFIG's, kind, or a node of packages; KEEP=1 leaves it
 	@$(PYTHON) -m pytest k8s-tests $(ARGS)
+
+test-long: env ## Kills and rebuilds that take minutes each, on the local stack (15 minutes)
+	@$(PYTHON) -m pytest -m long tests $(ARGS)
 
 test-faults: env ## Delete a pod of each kind under load, and print how long each took to recover (40 minutes)
 	@$(PYTHON) -m pytest -s -m faults k8s-tests $(ARGS)

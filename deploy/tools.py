@@ -78,6 +78,7 @@ def main() -> None:
     """Build all programs that are missing, minutes the first time: those of the node of packages, and Helm."""
     for module in sorted(MODULES.iterdir()):
         folder(module.name)
+    shutil.rmtree(compiled(), ignore_errors=True)  # 7 GB, and nothing is left to build
 
 
 def _build(module: Path, flags: str, target: Path) -> None:
@@ -95,6 +96,11 @@ def _build(module: Path, flags: str, target: Path) -> None:
         draft.rename(target)
 
 
+def compiled() -> Path:
+    """Where Go keeps what it compiled for one program that the next may need: not among the user's own."""
+    return cache() / "tools" / "go-build"
+
+
 def module_folder(module: Path, path: str) -> Path:
     """Where Go keeps the sources of a module that ``module`` requires, downloaded when they are missing.
 
@@ -106,7 +112,9 @@ def module_folder(module: Path, path: str) -> Path:
 def _go(module: Path, purpose: str, *arguments: str) -> str:
     if not shutil.which("go"):
         raise NotInstalled(f"go was not found in PATH; install Go 1.26 or later to {purpose}")
-    environment = {**os.environ, "CGO_ENABLED": "0"}
+    # The compiler collects garbage less often: a third less CPU, where it has the memory.
+    settings = {"CGO_ENABLED": "0", "GOCACHE": str(compiled()), "GOGC": "800"}
+    environment = {**os.environ, **settings}
     return call(["go", *arguments], f"asking Go to {purpose}", cwd=module, env=environment)
 
 

@@ -70,6 +70,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         config.stash[RESERVATION].close()
 
 
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Prints a failure when it happens: a run that is ended from outside has no summary."""
+    if report.failed:
+        print(f"\n{report.nodeid} ({report.when})\n{report.longreprtext}", flush=True)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Prints the figures that tests have recorded; their limits are not asserted, since machines differ."""
     for report in terminalreporter.getreports("passed"):

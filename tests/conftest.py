@@ -27,12 +27,10 @@ STREAMING = tuple(
     f"tests/{name}"
     for name in (
         "jobs/streaming/",
-        "local/test_demo",
         "contracts/",
         "dags/",
         "docs/",
         "deploy/",
-        "generator/",
         "images/",
     )
 )

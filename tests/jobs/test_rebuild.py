@@ -93,6 +93,7 @@ def test_hbase_is_the_same_and_the_speed_job_goes_on(stack: Settings, job: Job, 
     assert cells(stack) == gone_on
 
 
+@pytest.mark.long
 def test_a_run_that_was_killed_is_gone_on_with_and_shuts_the_speed_job_out(
     stack: Settings, job: Job, counted: object
 ) -> None:
@@ -127,6 +128,7 @@ def test_records_not_landed_yet_are_left_to_the_speed_job(stack: Settings, job: 
     assert cells(stack) == ahead
 
 
+@pytest.mark.long
 def test_a_topic_that_was_created_anew_is_counted_after_the_old_one(
     stack: Settings, job: Job, counted: dict[str, Any]
 ) -> None:

@@ -170,6 +170,7 @@ def test_ingest_goes_on_from_compacted_files(stack: Settings, job: Job, landed: 
     ok(job("jobs.repair", "--dry-run"))
 
 
+@pytest.mark.long
 def test_a_run_killed_at_any_moment_while_rows_land(
     stack: Settings, local_stack: Stack, job: Job, landed: None
 ) -> None:

@@ -161,6 +161,7 @@ def test_a_kill_at_any_step_of_the_commit_loses_and_doubles_nothing(stack: Setti
     landed_once(stack, ids)
 
 
+@pytest.mark.long
 def test_random_kills_lose_and_double_nothing(stack: Settings, local_stack: Stack, job: Job) -> None:
     generator = random.Random(7)
     ids: list[str] = []
@@ -233,6 +234,7 @@ def test_records_that_retention_took_are_a_gap_and_ingest_goes_on(stack: Setting
     assert audit.committed(stack).gaps == after.gaps, "a gap is told once"
 
 
+@pytest.mark.long
 def test_a_topic_gets_more_partitions_under_load(stack: Settings, local_stack: Stack, job: Job) -> None:
     def count() -> int:
         return len([place for place in audit.end_offsets(stack) if place.startswith(f"{CLICKS.topic}/")])
