@@ -19,7 +19,7 @@ PYTHON := $(VENV)/bin/python
 
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: help env install demo test test-k8s test-long test-faults lint bench bench-k8s images up dev operators down status charts schemas readmes dashboards contracts hooks docs local-up local-down local-status local-env sql lock clean
+.PHONY: help env install demo test test-k8s test-long test-faults lint bench bench-k8s images up dev operators down status charts publish schemas readmes dashboards contracts hooks docs local-up local-down local-status local-env sql lock clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -78,6 +78,9 @@ status: env ## What runs on the cluster, and the addresses
 
 charts: env ## Pack the charts' dependencies, for a `helm install` by hand
 	@$(PYTHON) -m deploy dependencies
+
+publish: env ## Pack the charts and push them to an OCI registry: ARGS=oci://HOST/PATH, with --sign and --keyring signed
+	@$(PYTHON) -m deploy publish $(ARGS)
 
 schemas: env ## Write the charts' values.schema.json from their values.yaml
 	@$(PYTHON) -m deploy schemas

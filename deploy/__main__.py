@@ -18,7 +18,7 @@ from deploy.clusters.choice import choose, running
 from deploy.clusters.provider import Access, Provider
 from deploy.dashboards import boards
 from deploy.dev import Change, changes, digests, restart, summary
-from deploy.helm import Helm, build_dependencies
+from deploy.helm import Helm, build_dependencies, publish
 from deploy.install import VALUES, install, make_namespace, remove_namespace
 from deploy.workloads import Release
 from images.__main__ import build_with_progress, show
@@ -174,6 +174,25 @@ def run_by_hand(kafka_client: str, command: tuple[str, ...], release: str, names
 def dependencies() -> None:
     """Pack the charts' dependencies, so that `helm install lambda charts/ecommerce-lambda` finds them."""
     build_dependencies()
+
+
+@main.command("publish")
+@click.argument("registry", metavar="oci://HOST/PATH")
+@click.option("--sign", metavar="KEY", help="Sign the charts with the key of this name (helm package --sign).")
+@click.option("--keyring", type=click.Path(exists=True), help="Where it is: gpg --export-secret-keys KEY > FILE")
+@click.option("--passphrase-file", type=click.Path(exists=True), help="Its passphrase; asked for where there is one.")
+@click.option("--plain-http", is_flag=True, help="The registry speaks no TLS.")
+def publish_charts(
+    registry: str, sign: str | None, keyring: str | None, passphrase_file: str | None, plain_http: bool
+) -> None:
+    """Pack every chart and push it to an OCI registry; log in there before, with `helm registry login`."""
+    if not registry.startswith("oci://"):
+        raise Mistake(f"{registry} is not the address of an OCI registry: it begins with oci://")
+    if bool(sign) != bool(keyring):
+        raise Mistake("a signature needs both --sign and --keyring")
+    given = {"--key": sign, "--keyring": keyring, "--passphrase-file": passphrase_file}
+    signing = [word for flag, value in given.items() if value for word in (flag, value)]
+    publish(registry, ["--sign", *signing] if sign else [], plain_http, lambda text: click.echo(text, err=True))
 
 
 @main.command("schemas")

@@ -3,7 +3,8 @@
 import json
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,24 @@ def arguments(files: Sequence[Path], values: Mapping[str, Any]) -> list[str]:
     """``--values`` and ``--set-json`` flags."""
     flags = [flag for file in files for flag in ("--values", str(file))]
     return flags + [flag for name, value in values.items() for flag in ("--set-json", f"{name}={json.dumps(value)}")]
+
+
+def publish(registry: str, signing: Sequence[str], plain_http: bool, report: Callable[[str], None]) -> None:
+    """Packs each chart and pushes it to an OCI registry (``oci://host/path``), as ``path/CHART:VERSION``.
+
+    ``signing`` are the flags with which ``helm package`` signs; the provenance goes with the chart. ``report`` gets
+    what Helm prints of each. Raises :class:`PlatformError` with Helm's own words.
+    """
+    build_dependencies()
+    insecure = ["--plain-http"] if plain_http else []
+    with tempfile.TemporaryDirectory() as folder:
+        for chart in sorted(file.parent for file in CHARTS.glob("*/Chart.yaml")):
+            Helm().call("package", str(chart), "--destination", folder, *signing)
+        for packed in sorted(Path(folder).glob("*.tgz")):
+            done = Helm().run("push", str(packed), registry, *insecure)
+            if done.returncode:
+                raise Failed(f"{packed.name} could not be pushed to {registry}: {done.stderr.strip()}")
+            report(done.stderr.strip() or done.stdout.strip())
 
 
 def build_dependencies() -> None:

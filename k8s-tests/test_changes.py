@@ -15,7 +15,7 @@ from support.rendering import OPERATORS, SECURED, STANDALONE, of, render, templa
 
 NAME = "app.kubernetes.io/name"
 CHECKSUM = "checksum/"
-PARTS = {"sql": "impala", "spark": "spark-jobs"}
+PARTS = {"spark": "spark-jobs"}
 """Parts with another name than their chart."""
 FILES = {"standalone": (STANDALONE,), "operators": ()}
 BASE: dict[str, object] = {**SECURED, "hdfs.ha.enabled": True}
@@ -53,7 +53,7 @@ EXPECTED: list[tuple[str, object, set[str]]] = [
     ("hbase.master.javaOpts", "-Xmx600m", {"hbase-master"}),
     ("lake.retention.rawDays", 40, SETTINGS),
     ("lake.dayGraceSeconds", 60, SETTINGS),
-    ("sql.spark.cores", 3, {"sql"}),
+    ("sql.cores", 3, {"sql"}),
     ("airflow.dagStart", "2026-01-01", AIRFLOW),
     ("airflow.dagsPaused", True, AIRFLOW),
     ("generator.rate", 7, {"generator"}),

@@ -30,7 +30,7 @@ CRDS = {"kafkas.kafka.strimzi.io", "sparkapplications.sparkoperator.k8s.io"}
 JOBS = ("ingest", "speed")
 GIVE_UP_SECONDS = 900
 FILES = (UMBRELLA / "values-kind.yaml",)
-VALUES: dict[str, Any] = {"sql.engine": "spark", "airflow.enabled": False, "generator.rate": 50}
+VALUES: dict[str, Any] = {"airflow.enabled": False, "generator.rate": 50}
 """The operator modes are the defaults; nothing here asks Airflow."""
 REPORT = HERE.parent / "build" / "operators.json"
 

@@ -27,10 +27,12 @@ STREAMING = tuple(
     f"tests/{name}"
     for name in (
         "jobs/streaming/",
+        "local/test_demo",
         "contracts/",
         "dags/",
         "docs/",
         "deploy/",
+        "generator/",
         "images/",
     )
 )

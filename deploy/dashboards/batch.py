@@ -85,7 +85,7 @@ BOARD: Final = Board(
                 quiet=True,
             ),
         ),
-        "Spark's SQL server, where it is the engine (sql.engine=spark)": (
+        "Spark's SQL server": (
             graph(
                 "Jobs",
                 "Of statements, that run now.",

@@ -17,6 +17,7 @@ SIZES: dict[str, tuple[Path, ...]] = {
     "production": (UMBRELLA / "values-production.yaml",),
     "standalone": (STANDALONE,),
     "kind": (STANDALONE, UMBRELLA / "values-kind.yaml"),
+    "impala": (UMBRELLA / "ci/values-impala.yaml",),
 }
 WORKLOADS = ("Deployment", "StatefulSet", "Job", "Pod")
 MONITORING = ("--api-versions", "monitoring.coreos.com/v1")
@@ -29,8 +30,8 @@ SCALED: dict[str, tuple[tuple[Path, ...], dict[str, object], str]] = {
         {"generator.keda.enabled": True, "generator.keda.prometheus": SCALING_PROMETHEUS},
         "Deployment/lambda-generator",
     ),
-    "impala": ((), {"sql.impala.autoscaling.enabled": True}, "StatefulSet/lambda-impala-executor"),
-    "sql": ((STANDALONE,), {"sql.spark.autoscaling.enabled": True}, "Deployment/lambda-sql"),
+    "impala": ((), {"impala.enabled": True, "impala.autoscaling.enabled": True}, "StatefulSet/lambda-impala-executor"),
+    "sql": ((STANDALONE,), {"sql.autoscaling.enabled": True}, "Deployment/lambda-sql"),
 }
 """Values files, values, and the workload that is scaled."""
 

@@ -1,6 +1,7 @@
 {{/*
 The address of another part of the platform: (list $ "kafka"). `global.addresses.<key>` when it is set, else the
-Service of the same release. Keys: kafka, hdfs, webhdfs, zookeeper, hbaseThrift (host), metastore, sql (host).
+Service of the same release. Keys: kafka, hdfs, webhdfs, zookeeper, hbaseThrift (host), metastore, sql
+and impala (hosts).
 */}}
 {{- define "common.address" -}}
 {{- $root := index . 0 -}}
@@ -20,8 +21,8 @@ http://{{ include "common.name" (list $root "hdfs-namenode") }}:9870
 {{ include "common.name" (list $root "hbase-thrift") }}
 {{- else if eq $key "metastore" -}}
 thrift://{{ include "common.name" (list $root "hive-metastore") }}:9083
-{{- else if eq $key "sql" -}}
-{{ include "common.name" (list $root "sql") }}
+{{- else if has $key (list "sql" "impala") -}}
+{{ include "common.name" (list $root $key) }}
 {{- else -}}
 {{- fail (printf "common.address: unknown part %q" $key) -}}
 {{- end -}}

@@ -1,9 +1,10 @@
-{{/* What the Pod Security Standard `restricted` asks, and a group that may write to the volumes. */}}
+{{/* What the Pod Security Standard `restricted` asks, and a group that may write to the volumes: (list $ [uid]) */}}
 {{- define "common.podSecurityContext" -}}
+{{- $user := index (append . 10001) 1 -}}
 runAsNonRoot: true
-runAsUser: 10001
-runAsGroup: 10001
-fsGroup: 10001
+runAsUser: {{ $user }}
+runAsGroup: {{ $user }}
+fsGroup: {{ $user }}
 fsGroupChangePolicy: OnRootMismatch
 seccompProfile:
   type: RuntimeDefault
@@ -19,7 +20,8 @@ capabilities:
 
 {{/*
 The head of every pod spec: (list $ "component" values). Service account, security, pull secrets, scheduling.
-The account is the component's own, without a token unless `values.serviceAccountToken` asks for it.
+The account is the component's own, without a token unless `values.serviceAccountToken` asks for it. It runs as our images'
+user, or as the one that another image needs, `values.user`.
 */}}
 {{- define "common.podSpec" -}}
 {{- $root := index . 0 -}}
@@ -29,7 +31,7 @@ serviceAccountName: {{ include "common.name" (list $root $component) }}
 automountServiceAccountToken: {{ $values.serviceAccountToken | default false }}
 enableServiceLinks: false
 securityContext:
-  {{- include "common.podSecurityContext" $root | nindent 2 }}
+  {{- include "common.podSecurityContext" (list $root ($values.user | default 10001)) | nindent 2 }}
 {{- with include "common.pullSecrets" $root }}
 {{ . }}
 {{- end }}

@@ -21,7 +21,7 @@ hdfs:
     8019: [hdfs-namenode]
     8020: &hdfs [hdfs-namenode, hdfs-datanode, hbase-master, hbase-regionserver, hbase-thrift, hive-metastore, sql, impala-catalogd, impala-coordinator, impala-executor, spark-ingest, spark-ingest-executor, spark-speed, spark-speed-executor]
     # WebHDFS; and its state, for which pods wait.
-    9870: [hdfs-namenode, hdfs-folders, hbase-master, hbase-regionserver, hbase-thrift, hive-metastore, sql, spark-ingest, spark-ingest-executor, spark-speed, serving, airflow-task, test]
+    9870: [hdfs-namenode, hdfs-folders, hbase-master, hbase-regionserver, hbase-thrift, hive-metastore, sql, impala-catalogd, spark-ingest, spark-ingest-executor, spark-speed, serving, airflow-task, test]
   hdfs-journalnode:
     8480: [hdfs-namenode, hdfs-journalnode]
     8485: [hdfs-namenode, hdfs-journalnode]
@@ -44,9 +44,10 @@ hive-metastore:
     5432: [hive-metastore]
 sql:
   sql:
-    21050: &sql [hive-tables, serving, airflow-task, test]
+    21050: [hive-tables, serving, airflow-task, test]
+impala:
   impala-coordinator:
-    21050: *sql
+    21050: [serving, airflow-task, test]
     0: &impala [impala-statestored, impala-catalogd, impala-coordinator, impala-executor]
   impala-executor: {0: *impala}
   impala-catalogd: {0: *impala}

@@ -1,5 +1,8 @@
 {{/* The data of the ConfigMap. */}}
 {{- define "ecommerce.settings" -}}
+{{- if and (eq .Values.sql.engine "impala") (not .Values.impala.enabled) (not .Values.global.addresses.impala) }}
+{{- fail "sql.engine is impala, but there is none: set impala.enabled, or name one of your own in global.addresses.impala" }}
+{{- end }}
 ECOMMERCE_KAFKA_BOOTSTRAP: {{ include "common.address" (list . "kafka") | quote }}
 ECOMMERCE_HDFS_URI: {{ include "common.address" (list . "hdfs") | quote }}
 ECOMMERCE_WEBHDFS_URL: {{ include "common.webhdfs" (list . (dig "ha" "enabled" false .Values.hdfs)) | quote }}
@@ -8,7 +11,7 @@ ECOMMERCE_HBASE_THRIFT_HOST: {{ include "common.address" (list . "hbaseThrift") 
 ECOMMERCE_HBASE_THRIFT_PORT: "9090"
 ECOMMERCE_METASTORE_URI: {{ include "common.address" (list . "metastore") | quote }}
 ECOMMERCE_SQL_ENGINE: {{ .Values.sql.engine | quote }}
-ECOMMERCE_SQL_HOST: {{ include "common.address" (list . "sql") | quote }}
+ECOMMERCE_SQL_HOST: {{ include "common.address" (list . (ternary "impala" "sql" (eq .Values.sql.engine "impala"))) | quote }}
 ECOMMERCE_SQL_PORT: "21050"
 ECOMMERCE_SQL_AUTH: NOSASL
 ECOMMERCE_DAY_GRACE: {{ .Values.lake.dayGraceSeconds | quote }}

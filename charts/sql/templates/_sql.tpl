@@ -1,15 +1,7 @@
-{{/* The data of the ConfigMaps: Impala's, and that of Spark's Thrift server. */}}
-{{- define "impala.data" -}}
-hive-site.xml: |
-  <?xml version="1.0" encoding="UTF-8"?>
-  <configuration>
-    <property><name>hive.metastore.uris</name><value>{{ include "common.address" (list . "metastore") }}</value></property>
-  </configuration>
-{{- end -}}
-
+{{/* The data of the ConfigMap of Spark's Thrift server. */}}
 {{- define "sql.data" -}}
 spark-defaults.conf: |
-  spark.master                                local[{{ .Values.spark.cores }}]
+  spark.master                                local[{{ .Values.cores }}]
   spark.app.name                              sql-endpoint
   spark.ui.port                               4040
   spark.port.maxRetries                       0
@@ -19,7 +11,7 @@ spark-defaults.conf: |
   spark.sql.sources.partitionOverwriteMode    dynamic
   # Files come from ingest, not from here: they are listed anew for each statement.
   spark.sql.hive.filesourcePartitionFileCacheSize 0
-  spark.sql.shuffle.partitions                {{ .Values.spark.cores }}
+  spark.sql.shuffle.partitions                {{ .Values.cores }}
   spark.sql.hive.thriftServer.singleSession   false
   spark.hadoop.hive.exec.dynamic.partition.mode nonstrict
   spark.sql.thriftserver.ui.retainedStatements 100

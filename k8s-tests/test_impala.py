@@ -1,0 +1,137 @@
+"""Two SQL endpoints: what everything asks, and Impala beside it. Rendered alone: Impala's images cannot be pulled here.
+
+What upstream's images want was read from its repository: docker/daemon_entrypoint.sh, docker/impala_base/Dockerfile,
+bin/graceful_shutdown_backends.sh.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.helm import UMBRELLA, Helm, arguments
+from support.rendering import OPERATORS, SIZES, containers, of, pod_specs, render
+
+ROLES = ("statestored", "catalogd", "coordinator", "executor")
+DAEMONS = ("coordinator", "executor")
+COMPONENT = "app.kubernetes.io/name"
+
+
+@pytest.fixture(scope="module")
+def beside(charts: Path) -> list[dict[str, Any]]:
+    return render(SIZES["impala"])
+
+
+def role(manifests: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    """The pods of a role."""
+    spec: dict[str, Any] = of(manifests, "StatefulSet")[f"lambda-impala-{name}"]["spec"]["template"]["spec"]
+    return spec
+
+
+def endpoint(manifests: list[dict[str, Any]]) -> str:
+    """The component behind the host that the programs are told."""
+    host = of(manifests, "ConfigMap")["lambda-settings"]["data"]["ECOMMERCE_SQL_HOST"]
+    selector = of(manifests, "Service")[host]["spec"]["selector"]
+    pods = [
+        item["spec"]["template"]["metadata"]["labels"] for item in of(manifests, "Deployment", "StatefulSet").values()
+    ]
+    assert any(selector.items() <= labels.items() for labels in pods), f"no pod is behind {host}"
+    component: str = selector[COMPONENT]
+    return component
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_all_ask_sparks_thrift_server(charts: Path, size: str) -> None:
+    assert endpoint(render(SIZES[size])) == "sql"
+
+
+def test_by_value_all_ask_impala_and_the_tables_are_still_made_by_spark(charts: Path) -> None:
+    manifests = render(SIZES["impala"], **{"sql.engine": "impala"})
+    assert endpoint(manifests) == "impala-coordinator"
+    assert of(manifests, "ConfigMap")["lambda-settings"]["data"]["ECOMMERCE_SQL_ENGINE"] == "impala"
+    (job,) = (spec for name, spec in pod_specs(manifests) if name.startswith("Job/lambda-hive-tables"))
+    assert "lambda-sql" in json.dumps(job)
+    assert "lambda-impala" not in json.dumps(job)
+
+
+def test_an_endpoint_that_is_not_there_is_refused(charts: Path) -> None:
+    flags = arguments((), {"sql.engine": "impala"})
+    done = Helm().run("template", "lambda", str(UMBRELLA), *OPERATORS, *flags)
+    assert "sql.engine is impala, but there is none: set impala.enabled" in done.stderr
+    assert endpoint_of_my_own({"sql.engine": "impala", "global.addresses.impala": "other"}) == "other"
+
+
+def endpoint_of_my_own(values: dict[str, object]) -> str:
+    host: str = of(render((), **values), "ConfigMap")["lambda-settings"]["data"]["ECOMMERCE_SQL_HOST"]
+    return host
+
+
+def test_nothing_else_waits_for_impala(beside: list[dict[str, Any]]) -> None:
+    without = dict(pod_specs(render(())))
+    others = {name: spec for name, spec in pod_specs(beside) if "lambda-impala-" not in name}
+    assert others == without
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_it_runs_as_the_user_of_its_images_from_a_registry_of_its_own(charts: Path, name: str) -> None:
+    spec = role(render(SIZES["impala"], **{"global.image.registry": "registry.example.com/team"}), name)
+    assert {spec["securityContext"][key] for key in ("runAsUser", "runAsGroup", "fsGroup")} == {1000}
+    (container,) = spec["containers"]
+    assert re.fullmatch(r"docker\.io/apache/impala:4\.5\.0-\w+", container["image"])
+    writable = {mount["mountPath"] for mount in container["volumeMounts"]}
+    assert {"/opt/impala/logs", "/tmp"} <= writable  # noqa: S108
+    waiting = [init["image"] for init in spec.get("initContainers", [])]
+    assert all(image.startswith("registry.example.com/team/") for image in waiting)
+
+
+def mebibytes(text: str) -> float:
+    """Of a JVM's, Impala's or Kubernetes' way to say a size."""
+    found = re.fullmatch(r"(\d+)(gi?b?|mi?b?)", text.lower())
+    assert found, text
+    return float(found[1]) * (1024 if found[2].startswith("g") else 1)
+
+
+@pytest.mark.parametrize("size", ["impala", "production"])
+@pytest.mark.parametrize("name", ROLES)
+def test_its_heap_is_within_its_limits(charts: Path, size: str, name: str) -> None:
+    (container,) = role(render(SIZES[size], **{"impala.enabled": True}), name)["containers"]
+    (heap,) = (item["value"] for item in container["env"] if item["name"] == "JAVA_TOOL_OPTIONS")
+    limit = mebibytes(container["resources"]["limits"]["memory"])
+    most = mebibytes(heap.removeprefix("-Xmx"))
+    assert most <= 0.75 * limit
+    for argument in container["args"]:
+        if argument.startswith("-mem_limit="):
+            assert most < mebibytes(argument.partition("=")[2]) < limit
+
+
+def test_a_role_waits_for_what_it_needs(beside: list[dict[str, Any]]) -> None:
+    waits = {name: " ".join(json.dumps(init["command"]) for init in inits(beside, name)) for name in ROLES}
+    assert waits["statestored"] == ""
+    assert all("lambda-impala-statestored:24000" in waits[name] for name in ("catalogd", *DAEMONS))
+    assert all("lambda-impala-catalogd:26000" in waits[name] for name in DAEMONS)
+    assert "lambda-hive-metastore:9083" in waits["catalogd"]
+
+
+def inits(manifests: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = role(manifests, name).get("initContainers", [])
+    return found
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_running_queries_may_end(beside: list[dict[str, Any]], name: str) -> None:
+    spec = role(beside, name)
+    (container,) = spec["containers"]
+    if name in DAEMONS:
+        command = container["lifecycle"]["preStop"]["exec"]["command"]
+        assert command == ["/opt/impala/bin/graceful_shutdown_backends.sh"]
+        assert spec["terminationGracePeriodSeconds"] > 130
+        assert any("parquet_fallback_schema_resolution=name" in argument for argument in container["args"])
+    else:
+        assert "lifecycle" not in container
+
+
+def test_every_image_of_the_defaults_is_ours(charts: Path) -> None:
+    images = {container["image"] for _, spec in pod_specs(render(())) for container in containers(spec)}
+    assert all("ecommerce-lambda/" in image for image in images)
