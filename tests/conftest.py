@@ -71,7 +71,7 @@ def job(stack: Settings, local_stack: Stack) -> Job:
     """Runs ``python -m MODULE ARGUMENTS`` against the servers and returns what it printed and its exit code."""
     environment = job_environment(local_stack)
 
-    def run_job(*arguments: str, timeout: float = 300, **variables: str) -> Done:
+    def run_job(*arguments: str, timeout: float = 600, **variables: str) -> Done:
         return run(*arguments, variables={**environment, **variables}, timeout=timeout)
 
     return run_job

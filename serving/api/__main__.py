@@ -20,6 +20,7 @@ from serving.api.app import create_app
 from serving.api.guarded import GuardedLayers
 from serving.api.live import Live
 from serving.api.login import USER, read_password
+from serving.api.traced import trace_to
 from serving.now import Now
 
 
@@ -31,6 +32,9 @@ class ApiSettings:
     port: int = setting(PORT, "Port to listen at.", click.IntRange(1, 65535))
     password_file: str = setting("", f"File with the password of user {USER}.")
     open: bool = setting(False, "Ask nobody for a password.")
+    traces_endpoint: str = setting(
+        "", "Push OpenTelemetry's traces there: http://COLLECTOR:4318/v1/traces; empty pushes none."
+    )
     metrics_host: str = setting("127.0.0.1", "Address to serve metrics at; 0.0.0.0 is every one.")
     metrics_port: int = setting(0, "Serve Prometheus metrics at this port; 0 serves none.", click.IntRange(0, 65535))
 
@@ -48,6 +52,8 @@ def main(settings: Settings, api: ApiSettings) -> None:
     password = None if api.open else read_password(Path(api.password_file))
     layers = GuardedLayers(settings)
     app = create_app(layers, Live(Now(GuardedLayers(settings))), password)
+    if api.traces_endpoint:
+        trace_to(app, api.traces_endpoint)
     if api.metrics_port:
         with serving_metrics(api.metrics_host, api.metrics_port):
             prometheus_client.start_http_server(api.metrics_port, api.metrics_host)

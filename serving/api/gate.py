@@ -13,6 +13,7 @@ from typing import Final
 
 from clients import retry
 from contracts.errors import NotReady, Unreachable
+from serving.api.traced import asking
 
 ANSWER_SECONDS: Final = 1.6
 """For one answer of a server."""
@@ -39,7 +40,7 @@ class Gate:
         if not self._places.acquire(timeout=TURN_SECONDS):
             raise NotReady(f"{self.name} has too much to answer")
         try:
-            with retry.hurry(ANSWER_SECONDS):
+            with asking(self.name), retry.hurry(ANSWER_SECONDS):
                 yield
         except (Unreachable, NotReady) as error:
             self._why = str(error)

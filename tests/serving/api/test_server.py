@@ -23,6 +23,7 @@ from local.ports import HOST, free
 from local.site import ROOT
 from local.stack import Stack
 from tests.serving.api import NO_HANG
+from tests.support.collector import collector
 from tests.support.running import run
 
 PASSWORD = "correct horse battery"  # noqa: S105
@@ -163,3 +164,31 @@ def test_it_ends_in_good_order_with_listeners(stack: Settings, tmp_path: Path) -
         listeners = [requests.get(f"{address}/live", stream=True, timeout=30) for _ in range(3)]
         assert all(next(listener.iter_lines()) for listener in listeners)
     assert "ERROR" not in (tmp_path / "log").read_text()
+
+
+def test_a_request_is_a_trace_with_what_it_asked(stack: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text(PASSWORD + "\n")
+    began, asked_by = "ab" * 16, "cd" * 8
+    with collector() as (endpoint, spans):
+        with serving(stack, "--password-file", str(file), "--traces-endpoint", endpoint) as address:
+            headers = {"traceparent": f"00-{began}-{asked_by}-01"}
+            answer = requests.get(f"{address}/v1/freshness", timeout=30, auth=("shop", PASSWORD), headers=headers)
+            assert answer.status_code == 200
+            assert requests.get(f"{address}/v1/today", timeout=30).status_code == 401
+        (request,) = [span for span in spans if span.parent.hex() == asked_by]
+        within = [span.name for span in spans if span.parent == request.id]
+    assert request.trace.hex() == began
+    assert request.name == "GET /v1/freshness"
+    assert {"ask HBase", "ask HDFS"} <= set(within)
+    assert not [span for span in spans if "healthz" in span.name or PASSWORD in span.text]
+    assert {span.trace for span in spans if span.name.startswith("ask ")} == {request.trace}
+
+
+def test_a_receiver_of_traces_that_is_away_stops_nothing(stack: Settings, tmp_path: Path) -> None:
+    with (
+        (tmp_path / "log").open("wb") as log,
+        serving(stack, "--open", "--traces-endpoint", f"http://{HOST}:1/v1/traces", log=log) as address,
+    ):
+        assert requests.get(f"{address}/v1/today", timeout=30).status_code == 200
+    assert "Traceback" not in (tmp_path / "log").read_text()
