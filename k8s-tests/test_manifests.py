@@ -29,6 +29,7 @@ CUSTOM: dict[str, set[str]] = {
     "production": OPERATED | {"KafkaUser"},
     "standalone": set(),
     "kind": set(),
+    "impala": OPERATED,
 }
 """The custom kinds that each size renders."""
 
