@@ -225,12 +225,12 @@ def digest(text: str) -> bytes:
     return blake2b(text.encode(), digest_size=16).digest()
 
 
-def seen_key(event_time: datetime, user: bytes) -> bytes:
-    """The row key in ``seen_clicks`` of the users of a minute whose digests begin with the same byte.
+def seen_key(minute: bytes, user: bytes) -> bytes:
+    """The row key in ``seen_clicks`` of the users of a minute (its key) whose digests begin with the same byte.
 
     So the row that a late click needs is small, and those of the minute that just passes are 256 at any rate.
     """
-    return minute_key(event_time) + f"/{user[:1].hex()}".encode()
+    return minute + f"/{user[:1].hex()}".encode()
 
 
 def seen_column(partition: int, begin: int, end: int) -> bytes:

@@ -295,21 +295,22 @@ def update_clicks(partition: Partition, records: Records, summary: Summary, anno
     """The newest of each user; each click and each user of a minute once, in that minute."""
     visits: dict[bytes, list[tuple[int, Visit]]] = defaultdict(list)
     seen: dict[bytes, list[SeenClick]] = defaultdict(list)
+    found: list[tuple[int, Click, bytes]] = []
     for offset, click, _ in records:
         assert isinstance(click, Click)
         visit = Visit(click.page, click.category, click.device, click.country, click.event_time)
         visits[click.user_id.encode()].append((offset, visit))
-        user = tables.digest(click.user_id)
+        minute, user = tables.minute_key(click.event_time), tables.digest(click.user_id)
         of = SeenClick(user, tables.digest(click.event_id), partition.base + offset)
-        seen[tables.seen_key(click.event_time, user)].append(of)
+        seen[tables.seen_key(minute, user)].append(of)
+        found.append((offset, click, minute))
     partition.update(tables.USER_PROFILES, tables.VISIT_FAMILY, Visit, visits, partial(reduce, _add_visit))
 
     first = partition.first_clicks(seen)
     minutes: dict[bytes, list[tuple[int, Traffic]]] = defaultdict(list)
-    for offset, click, _ in records:
-        assert isinstance(click, Click)
+    for offset, click, minute in found:
         if offset in first:
-            minutes[tables.minute_key(click.event_time)].append((offset, _traffic(click, is_new=first[offset])))
+            minutes[minute].append((offset, _traffic(click, is_new=first[offset])))
     partition.update(tables.TRAFFIC_BY_MINUTE, tables.VALUE_FAMILY, Traffic, minutes, add_traffic)
 
 
