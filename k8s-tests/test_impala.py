@@ -30,9 +30,15 @@ def role(manifests: list[dict[str, Any]], name: str) -> dict[str, Any]:
     return spec
 
 
+def told(manifests: list[dict[str, Any]], name: str) -> str:
+    """A setting of the programs."""
+    value: str = of(manifests, "ConfigMap")["lambda-settings"]["data"][f"ECOMMERCE_SQL_{name}"]
+    return value
+
+
 def endpoint(manifests: list[dict[str, Any]]) -> str:
     """The component behind the host that the programs are told."""
-    host = of(manifests, "ConfigMap")["lambda-settings"]["data"]["ECOMMERCE_SQL_HOST"]
+    host = told(manifests, "HOST")
     selector = of(manifests, "Service")[host]["spec"]["selector"]
     pods = [
         item["spec"]["template"]["metadata"]["labels"] for item in of(manifests, "Deployment", "StatefulSet").values()
@@ -50,7 +56,7 @@ def test_all_ask_sparks_thrift_server(charts: Path, size: str) -> None:
 def test_by_value_all_ask_impala_and_the_tables_are_still_made_by_spark(charts: Path) -> None:
     manifests = render(SIZES["impala"], **{"sql.engine": "impala"})
     assert endpoint(manifests) == "impala-coordinator"
-    assert of(manifests, "ConfigMap")["lambda-settings"]["data"]["ECOMMERCE_SQL_ENGINE"] == "impala"
+    assert told(manifests, "ENGINE") == "impala"
     (job,) = (spec for name, spec in pod_specs(manifests) if name.startswith("Job/lambda-hive-tables"))
     assert "lambda-sql" in json.dumps(job)
     assert "lambda-impala" not in json.dumps(job)
@@ -60,12 +66,8 @@ def test_an_endpoint_that_is_not_there_is_refused(charts: Path) -> None:
     flags = arguments((), {"sql.engine": "impala"})
     done = Helm().run("template", "lambda", str(UMBRELLA), *OPERATORS, *flags)
     assert "sql.engine is impala, but there is none: set impala.enabled" in done.stderr
-    assert endpoint_of_my_own({"sql.engine": "impala", "global.addresses.impala": "other"}) == "other"
-
-
-def endpoint_of_my_own(values: dict[str, object]) -> str:
-    host: str = of(render((), **values), "ConfigMap")["lambda-settings"]["data"]["ECOMMERCE_SQL_HOST"]
-    return host
+    my_own = render((), **{"sql.engine": "impala", "global.addresses.impala": "other"})
+    assert told(my_own, "HOST") == "other"
 
 
 def test_nothing_else_waits_for_impala(beside: list[dict[str, Any]]) -> None:

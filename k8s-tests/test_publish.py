@@ -1,8 +1,6 @@
 """Charts pushed to a real OCI registry on loopback, signed, and installed from there."""
 
-import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ from clients.retry import until
 from contracts.errors import NotInstalled
 from deploy.helm import CHARTS, Helm
 from deploy.tools import tool
+from local.ports import HOST, free, in_use
 from support.rendering import OPERATORS, of, render
 
 SIGNER = "charts@example.com"
@@ -23,21 +22,14 @@ SIGNER = "charts@example.com"
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """``host:port`` of a registry that has nothing."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    (port,) = free(1)
+    address = f"{HOST}:{port}"
     folder = tmp_path_factory.mktemp("registry")
     server = subprocess.Popen([tool("crane"), "registry", "serve", "--address", address, "--disk", str(folder)])
-    host, _, port = address.partition(":")
-    until(lambda: listens(host, int(port)), bool, seconds=30, pause=0.2, what=f"a registry at {address}")
+    until(lambda: in_use(port), bool, seconds=30, pause=0.2, what=f"a registry at {address}")
     yield address
     server.terminate()
     server.wait(30)
-
-
-def listens(host: str, port: int) -> bool:
-    with socket.socket() as attempt:
-        return attempt.connect_ex((host, port)) == 0
 
 
 def gpg(home: Path, *arguments: str) -> bytes:
@@ -62,7 +54,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]
 
 def publish(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "deploy", "publish", *arguments]
-    return subprocess.run(command, env=os.environ, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
-{{/* What the Pod Security Standard `restricted` asks, and a group that may write to the volumes: (list $ [uid]) */}}
+{{/* What the Pod Security Standard `restricted` asks, and a group that may write to the volumes; as `values.user`, or our images' own. */}}
 {{- define "common.podSecurityContext" -}}
-{{- $user := index (append . 10001) 1 -}}
+{{- $user := .user | default 10001 -}}
 runAsNonRoot: true
 runAsUser: {{ $user }}
 runAsGroup: {{ $user }}
@@ -20,8 +20,7 @@ capabilities:
 
 {{/*
 The head of every pod spec: (list $ "component" values). Service account, security, pull secrets, scheduling.
-The account is the component's own, without a token unless `values.serviceAccountToken` asks for it. It runs as our images'
-user, or as the one that another image needs, `values.user`.
+The account is the component's own, without a token unless `values.serviceAccountToken` asks for it.
 */}}
 {{- define "common.podSpec" -}}
 {{- $root := index . 0 -}}
@@ -31,7 +30,7 @@ serviceAccountName: {{ include "common.name" (list $root $component) }}
 automountServiceAccountToken: {{ $values.serviceAccountToken | default false }}
 enableServiceLinks: false
 securityContext:
-  {{- include "common.podSecurityContext" (list $root ($values.user | default 10001)) | nindent 2 }}
+  {{- include "common.podSecurityContext" $values | nindent 2 }}
 {{- with include "common.pullSecrets" $root }}
 {{ . }}
 {{- end }}

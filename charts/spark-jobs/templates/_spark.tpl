@@ -70,7 +70,7 @@ serviceAccountName: {{ include "common.name" (list $root "spark-executor") }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 securityContext:
-  {{- include "common.podSecurityContext" (list $root) | nindent 2 }}
+  {{- include "common.podSecurityContext" dict | nindent 2 }}
 {{- include "common.scheduling" (list $root (printf "spark-%s-executor" (index . 1)) $root.Values) }}
 containers:
   - name: spark-kubernetes-executor
