@@ -20,6 +20,8 @@ from images.builder import IMAGES, build, image_name
 NAMESPACE = "ecommerce-bench"
 NAME = "lambda"
 READY_SECONDS = 900
+KAFKA_CLIENTS = {"tasks": "audit", "generator": "generator"}
+"""As which client of Kafka a program of an image logs in."""
 
 
 def quiet(name: str, state: str, detail: str) -> None:
@@ -45,7 +47,9 @@ class Target:
 
     def run(self, image: str, command: Sequence[str], seconds: float = READY_SECONDS) -> str:
         """Runs a command in a pod of an image with the platform's settings; what it printed."""
-        return pods.run(self.release, image_name(image, self.registry or "docker.io"), command, seconds)
+        return pods.run(
+            self.release, image_name(image, self.registry or "docker.io"), command, seconds, KAFKA_CLIENTS[image]
+        )
 
     def remove(self) -> None:
         """Removes the benchmark's namespace."""

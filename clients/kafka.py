@@ -20,6 +20,7 @@ from confluent_kafka import KafkaException, Producer, TopicCollection
 from confluent_kafka import TopicPartition as Place
 from confluent_kafka.admin import AdminClient, OffsetSpec, TopicMetadata  # type: ignore[attr-defined]
 from kafka import KafkaAdminClient, KafkaConsumer
+from kafka.protocol.admin import AlterClientQuotasRequest
 
 from contracts.errors import Mistake, NotFound, PlatformError, Refused, Unreachable
 from contracts.settings import Settings
@@ -125,6 +126,23 @@ def admin(settings: Settings) -> Iterator[KafkaAdminClient]:
         closing(KafkaAdminClient(**kafka_python(settings), request_timeout_ms=2 * SECONDS * 1000)) as client,
     ):
         yield client
+
+
+def alter_quotas(admin: KafkaAdminClient, quotas: Mapping[str, Mapping[str, float | None]]) -> list[Any]:
+    """Sets quotas (https://kafka.apache.org/documentation/#design_quotas) by user and name; None removes one.
+
+    Returns the broker's errors, none where it took all of them.
+    """
+    request = AlterClientQuotasRequest(
+        entries=[
+            ([("user", user)], [(name, value or 0.0, value is None) for name, value in wanted.items()])
+            for user, wanted in quotas.items()
+        ],
+        validate_only=False,
+    )
+    # kafka-python 3.0 knows the request and has no method for it.
+    response = admin._manager.run(admin._manager.send, request)
+    return [kafka.errors.for_code(it.error_code)(it.error_message) for it in response.entries if it.error_code]
 
 
 @contextmanager

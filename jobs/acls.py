@@ -1,7 +1,9 @@
-"""Kafka's users and what each may do, as ``contracts.acls`` says it; for clusters without Strimzi's user operator."""
+"""Kafka's users, what each may do and how fast, as ``contracts.acls`` and the chart's values say it; for clusters
+without Strimzi's user operator.
+"""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from kafka import KafkaAdminClient
 from kafka.admin import (
@@ -16,10 +18,12 @@ from kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-from clients.kafka import MECHANISM
+from clients.kafka import MECHANISM, alter_quotas
 from contracts.acls import CLIENTS, Client
 from contracts.errors import NotReady, Refused
 from contracts.topics import TOPICS
+
+QUOTA: Final = "producer_byte_rate"
 
 
 def user(client: Client, prefix: str) -> str:
@@ -27,10 +31,13 @@ def user(client: Client, prefix: str) -> str:
     return f"{prefix}{client.name}"
 
 
-def permit(admin: KafkaAdminClient, passwords: Mapping[str, str], prefix: str) -> list[str]:
+def permit(
+    admin: KafkaAdminClient, passwords: Mapping[str, str], byte_rates: Mapping[str, float], prefix: str
+) -> list[str]:
     """Makes every client's user with its password, gives it its rights and takes all others away; returns the users.
 
-    ``passwords`` are by client. Raises :class:`NotReady` or :class:`Refused` with the broker's reason, ``KafkaError``
+    ``passwords`` are by client, as are ``byte_rates``: bytes/s that a client may write to each broker; one without is
+    not limited. Raises :class:`NotReady` or :class:`Refused` with the broker's reason, ``KafkaError``
     where it is lost.
     """
     logins = [
@@ -43,6 +50,8 @@ def permit(admin: KafkaAdminClient, passwords: Mapping[str, str], prefix: str) -
         if there - wanted:
             failed += [error for *_, error in admin.delete_acls(list(there - wanted)) if error.errno]
         _require_taken(f"the rights of {client.name}", failed)
+    limits = {user(client, prefix): {QUOTA: byte_rates.get(client.name)} for client in CLIENTS}
+    _require_taken("the quotas", alter_quotas(admin, limits))
     return [user(client, prefix) for client in CLIENTS]
 
 

@@ -66,10 +66,12 @@ def create_topics(settings: Settings, names: list[str], replication_factor: int 
         admin.create_topics(wanted, timeout_ms=SECONDS * 1000, wait_for_metadata=True)
 
 
-def permit_clients(settings: Settings, passwords: dict[str, str], prefix: str) -> list[str]:
-    """Makes the users of Kafka's clients and their rights; ``passwords`` are by client. Returns the users' names."""
+def permit_clients(
+    settings: Settings, passwords: dict[str, str], byte_rates: dict[str, float], prefix: str
+) -> list[str]:
+    """Makes the users of Kafka's clients, their rights and quotas (:func:`jobs.acls.permit`). Returns their names."""
     with kafka.admin(settings) as admin:
-        return acls.permit(admin, passwords, prefix)
+        return acls.permit(admin, passwords, byte_rates, prefix)
 
 
 def missing_folders(settings: Settings) -> list[str]:
@@ -183,12 +185,22 @@ def topics(settings: Settings, replication_factor: int, timeout: float) -> None:
     help=f"Folder with a file for each of {', '.join(client.name for client in CLIENTS)}, which holds its password.",
 )
 @click.option("--prefix", default="", help="Before each client's name in its user's name.")
+@click.option(
+    "--producer-byte-rate",
+    "byte_rates",
+    type=(click.Choice([client.name for client in CLIENTS]), click.FloatRange(min=1)),
+    multiple=True,
+    metavar="CLIENT BYTES",
+    help="Bytes/s that a client may write to each broker; without it as fast as it can. Can be repeated.",
+)
 @timeout
 @with_settings(*KAFKA_SETTINGS)
-def clients(settings: Settings, passwords: Path, prefix: str, timeout: float) -> None:
-    """Kafka's users, and what each may read and write."""
+def clients(
+    settings: Settings, passwords: Path, prefix: str, byte_rates: tuple[tuple[str, float], ...], timeout: float
+) -> None:
+    """Kafka's users, what each may read and write, and how fast."""
     given = {client.name: (passwords / client.name).read_text() for client in CLIENTS}
-    _report("clients", timeout, lambda: permit_clients(settings, given, prefix))
+    _report("clients", timeout, lambda: permit_clients(settings, given, dict(byte_rates), prefix))
 
 
 @main.command()

@@ -11,14 +11,14 @@ import pytest
 import yaml
 
 from deploy.helm import CHARTS, UMBRELLA, Helm, arguments
-from support.rendering import OPERATORS, SECURED, STANDALONE, of, render, templates
+from support.rendering import OPERATORS, STANDALONE, of, render, templates
 
 NAME = "app.kubernetes.io/name"
 CHECKSUM = "checksum/"
 PARTS = {"spark": "spark-jobs"}
 """Parts with another name than their chart."""
 FILES = {"standalone": (STANDALONE,), "operators": ()}
-BASE: dict[str, object] = {**SECURED, "hdfs.ha.enabled": True}
+BASE: dict[str, object] = {"hdfs.ha.enabled": True}
 SHOWN = {
     *("affinity", "alerts", "autoscaling", "driverResources", "image", "keda", "nodeSelector", "persistence"),
     *("podDisruptionBudget", "podLabels", "resources", "serviceResources", "tolerations", "topologySpreadConstraints"),

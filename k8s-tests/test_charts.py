@@ -23,7 +23,7 @@ from jobs import acls
 from jobs.batch.tasks.check_data import main as check_data
 from jobs.compaction.__main__ import main as compaction
 from jobs.retention import main as retention
-from support.rendering import SECURED, SIZES, STANDALONE, containers, of, pod_specs, render, templates
+from support.rendering import PLAIN, SIZES, STANDALONE, containers, of, pod_specs, render, templates
 
 
 @pytest.fixture(scope="module", params=SIZES)
@@ -127,7 +127,7 @@ def test_kafka_clients_are_those_of_the_contracts(charts: Path) -> None:
             for acl in user["spec"]["authorization"]["acls"]
             for operation in acl["operations"]
         }
-        for name, user in of(render((), **SECURED), "KafkaUser").items()
+        for name, user in of(render(()), "KafkaUser").items()
     }
     assert rights == {
         f"lambda-kafka-{client.name}": {
@@ -140,7 +140,7 @@ def test_kafka_clients_are_those_of_the_contracts(charts: Path) -> None:
 @pytest.mark.parametrize("files", [(), (STANDALONE,)], ids=["operators", "standalone"])
 def test_a_pod_has_the_login_of_its_own_client_alone(charts: Path, files: tuple[Path, ...]) -> None:
     logins: dict[str, set[str]] = {}
-    for manifest in render(files, **SECURED):
+    for manifest in render(files):
         for template in templates(manifest):
             mounted = {
                 source["secret"]["name"].removeprefix("lambda-kafka-")
@@ -162,7 +162,7 @@ def test_a_pod_has_the_login_of_its_own_client_alone(charts: Path, files: tuple[
     }
 
 
-@pytest.mark.parametrize("values", [{}, SECURED], ids=["plain", "secured"])
+@pytest.mark.parametrize("values", [PLAIN, {}], ids=["plain", "secured"])
 def test_a_command_by_hand_is_as_a_test_with_the_login_of_another_client(
     charts: Path, values: dict[str, object]
 ) -> None:
@@ -175,7 +175,7 @@ def test_a_command_by_hand_is_as_a_test_with_the_login_of_another_client(
     assert pod["metadata"]["labels"] == test["metadata"]["labels"]
     assert "annotations" not in pod["metadata"], "Helm would take it for a hook"
     text = json.dumps(pod)
-    assert ("lambda-kafka-replay" in text) == bool(values)
+    assert ("lambda-kafka-replay" in text) == (values != PLAIN)
     assert "lambda-kafka-audit" not in text
 
 
@@ -219,9 +219,9 @@ def test_airflow_has_users_with_roles(charts: Path) -> None:
     assert "airflow" in done.stderr
 
 
-def test_kafka_is_plain_unless_it_is_secured(charts: Path) -> None:
+def test_kafka_is_secured_unless_it_shall_be_plain(charts: Path) -> None:
     for files in ((), (STANDALONE,)):
-        plain, secured = (json.dumps(render(files, **values)) for values in ({}, SECURED))
+        plain, secured = (json.dumps(render(files, **values)) for values in (PLAIN, {}))
         for word in ("KAFKA_CREDENTIALS", "kafka-client"):
             assert word not in plain
             assert word in secured

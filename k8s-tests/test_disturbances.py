@@ -26,7 +26,9 @@ AWAY_SECONDS = 120
 def play(platform: Platform, instance: str, offset: int) -> dict[str, Any]:
     """The ledger of a shop whose clock is ``offset`` seconds off."""
     command = inside.command("shop_with_clock", instance, str(offset), str(PLAY_SECONDS))
-    printed = pods.run(platform.release, image_name("generator", REGISTRY or "docker.io"), command)
+    printed = pods.run(
+        platform.release, image_name("generator", REGISTRY or "docker.io"), command, kafka_client="generator"
+    )
     return closed(printed.splitlines())
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from contracts.topics import TOPICS
 from deploy.helm import UMBRELLA, Helm, arguments
-from support.rendering import OPERATORS, SECURED, SIZES, STANDALONE, of, render
+from support.rendering import OPERATORS, SIZES, STANDALONE, of, render
 
 UNITS = {"Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "G": 10**9}
 SIZES_OF_VOLUMES = ("2Gi", "1Gi", "1Ti", "20G")
@@ -85,9 +85,18 @@ def test_the_time_alone_may_decide(charts: Path) -> None:
 
 
 def test_a_client_writes_so_fast_and_no_faster(charts: Path) -> None:
-    users = of(render((), **SECURED, **{"kafka.strimzi.producerByteRates.speed": 1000}), "KafkaUser")
+    rates = {"kafka.producerByteRates.speed": 1000}
+    users = of(render((), **rates), "KafkaUser")
     quotas = {name: item["spec"]["quotas"] for name, item in users.items() if "quotas" in item["spec"]}
     assert quotas == {
         "lambda-kafka-generator": {"producerByteRate": 10 * 2**20},
         "lambda-kafka-speed": {"producerByteRate": 1000},
     }
+    clients = next(
+        container["command"]
+        for name, job in of(render((STANDALONE,), **rates), "Job").items()
+        for container in job["spec"]["template"]["spec"].get("initContainers", [])
+        if name.startswith("lambda-kafka-topics") and container["name"] == "clients"
+    )
+    given = [clients[at + 1 : at + 3] for at, word in enumerate(clients) if word == "--producer-byte-rate"]
+    assert given == [["generator", "10485760"], ["speed", "1000"]]

@@ -14,7 +14,7 @@ from kubernetes import client, dynamic
 from clients.retry import until
 from support import crds
 from support.platform import Cluster
-from support.rendering import SCALED, SECURED, SIZES, of, render, render_monitored, render_scaled
+from support.rendering import PLAIN, SCALED, SIZES, of, render, render_monitored, render_scaled
 
 NAMESPACE = "default"
 KINDS = {
@@ -72,7 +72,7 @@ def create(api: dynamic.DynamicClient, manifest: dict[str, Any]) -> None:
 def test_the_api_server_accepts_every_manifest(api: dynamic.DynamicClient, charts: Path, size: str) -> None:
     accepted: list[str] = []
     custom: set[str] = set()
-    for manifest in render(SIZES[size], **(SECURED if size == "standalone" else {})):
+    for manifest in render(SIZES[size], **(PLAIN if size == "standalone" else {})):
         manifest["metadata"].pop("namespace", None)
         if manifest["kind"] == "Pod":  # admission looks for its account, which a dry run has not created
             del manifest["spec"]["serviceAccountName"]
@@ -105,7 +105,7 @@ def test_a_field_that_a_kind_does_not_have_is_refused(api: dynamic.DynamicClient
 
 
 def test_a_kafka_user_is_accepted(api: dynamic.DynamicClient, charts: Path) -> None:
-    user = next(iter(of(render((), **SECURED), "KafkaUser").values()))
+    user = next(iter(of(render(()), "KafkaUser").values()))
     del user["metadata"]["namespace"]
     create(api, user)
     user["spec"]["authorization"]["acls"][0]["resource"]["type"] = "subject"

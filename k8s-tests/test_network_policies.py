@@ -13,7 +13,7 @@ from deploy import pods
 from images.builder import image_name
 from support import inside
 from support.platform import REGISTRY, Platform
-from support.rendering import SECURED, SIZES, STANDALONE, containers, of, render, templates
+from support.rendering import SIZES, STANDALONE, containers, of, render, templates
 
 NAME = "app.kubernetes.io/name"
 OPERATORS = ("spark-ingest", "spark-speed")
@@ -114,7 +114,7 @@ class Rendered:
 
 @pytest.fixture(scope="module")
 def standalone(charts: Path) -> Rendered:
-    return Rendered(render((STANDALONE,), **SECURED, **{"hdfs.ha.enabled": True}))
+    return Rendered(render((STANDALONE,), **{"hdfs.ha.enabled": True}))
 
 
 def test_who_reaches_whom_is_what_is_intended(standalone: Rendered) -> None:

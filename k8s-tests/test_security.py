@@ -1,9 +1,9 @@
-"""Kafka secured on the platform that runs: nothing is lost over the change, and each client may do its own alone."""
+"""Kafka as it is installed, secured: each client may do its own alone; a release without it is upgraded to it."""
 
 import base64
 import dataclasses
 import json
-from typing import Any
+from pathlib import Path
 
 import pytest
 
@@ -12,23 +12,15 @@ from contracts.events import CLICKS
 from contracts.topics import DEAD_LETTERS
 from deploy import pods
 from deploy.helm import Helm
-from deploy.install import VALUES, install
+from deploy.install import VALUES, install, remove_namespace
 from support.airflow import Airflow
-from support.platform import NAME, RATE, REGISTRY, Platform, exact
+from support.platform import NAME, RATE, REGISTRY, Cluster, Platform, exact, installed, make_room
+from support.rendering import PLAIN
 from support.shop import Shop
 
-SECURED = {"global.kafka.security.enabled": True, "airflow.users": {"reader": "viewer"}}
 READY_SECONDS = 600
+UPGRADED = "ecommerce-plain"
 NO_RIGHT = "TopicAuthorizationFailedError"
-
-
-@pytest.fixture(scope="module")
-def secured(platform: Platform, found: dict[str, Any]) -> Platform:
-    """The platform upgraded to a secured Kafka, on the volumes that it has."""
-    values = {"generator.rate": RATE, **SECURED}
-    install(platform.cluster.access.kubeconfig, NAME, platform.release.namespace, VALUES, REGISTRY, **values)
-    platform.release.wait("Waiting for a secured Kafka", READY_SECONDS)
-    return dataclasses.replace(platform, kafka_client="audit")
 
 
 def attempt(platform: Platform, client: str | None, action: str, topic: str, **changes: object) -> str:
@@ -37,15 +29,11 @@ def attempt(platform: Platform, client: str | None, action: str, topic: str, **c
     return str(asking.inside("attempt", action, topic, json.dumps(changes), seconds=120))
 
 
-def test_the_pipeline_is_exact_with_a_secured_kafka(secured: Platform, shop: Shop) -> None:
-    exact(secured, shop)
-
-
 @pytest.mark.parametrize(
     ("client", "action"), [("audit", "login"), ("audit", "read"), ("ingest", "read"), ("replay", "read")]
 )
-def test_a_client_may_do_its_own(secured: Platform, client: str, action: str) -> None:
-    assert attempt(secured, client, action, CLICKS.topic) == "done"
+def test_a_client_may_do_its_own(platform: Platform, client: str, action: str) -> None:
+    assert attempt(platform, client, action, CLICKS.topic) == "done"
 
 
 @pytest.mark.parametrize(
@@ -58,8 +46,8 @@ def test_a_client_may_do_its_own(secured: Platform, client: str, action: str) ->
     ],
     ids=["without TLS", "without a login", "wrong password", "another's name"],
 )
-def test_a_stranger_is_not_let_in(secured: Platform, client: str | None, changes: dict[str, str], reason: str) -> None:
-    assert attempt(secured, client, "login", CLICKS.topic, **changes) == reason
+def test_a_stranger_is_not_let_in(platform: Platform, client: str | None, changes: dict[str, str], reason: str) -> None:
+    assert attempt(platform, client, "login", CLICKS.topic, **changes) == reason
 
 
 @pytest.mark.parametrize(
@@ -73,12 +61,12 @@ def test_a_stranger_is_not_let_in(secured: Platform, client: str | None, changes
         ("replay", "write", DEAD_LETTERS),
     ],
 )
-def test_a_client_may_do_nothing_else(secured: Platform, client: str, action: str, topic: str) -> None:
-    assert attempt(secured, client, action, topic) == NO_RIGHT
+def test_a_client_may_do_nothing_else(platform: Platform, client: str, action: str, topic: str) -> None:
+    assert attempt(platform, client, action, topic) == NO_RIGHT
 
 
-def test_dead_letters_are_sent_again(secured: Platform) -> None:
-    release, kubeconfig = secured.release, secured.cluster.access.kubeconfig
+def test_dead_letters_are_sent_again(platform: Platform) -> None:
+    release, kubeconfig = platform.release, platform.cluster.access.kubeconfig
     hooks = Helm(kubeconfig).call("get", "hooks", release.name, "--namespace", release.namespace)
     printed: list[str] = []
     command = ["python", "-m", "jobs.replay", "--stream", "clicks", "--force"]
@@ -86,23 +74,45 @@ def test_dead_letters_are_sent_again(secured: Platform) -> None:
     assert '"sent"' in "".join(printed)
 
 
-def test_no_log_and_no_configmap_holds_a_password(secured: Platform) -> None:
-    core, namespace = secured.release.core, secured.release.namespace
+def test_no_log_and_no_configmap_holds_a_password(platform: Platform) -> None:
+    core, namespace = platform.release.core, platform.release.namespace
     passwords = [
         base64.b64decode(value).decode()
-        for secret in core.list_namespaced_secret(namespace, label_selector=secured.release.selector).items
+        for secret in core.list_namespaced_secret(namespace, label_selector=platform.release.selector).items
         for key, value in secret.data.items()
         if key.endswith("password")
     ]
     assert len(passwords) > 5
     texts = [json.dumps(item.data) for item in core.list_namespaced_config_map(namespace).items]
-    for pod in secured.release.pods():
+    for pod in platform.release.pods():
         for container in [*(pod.spec.init_containers or []), *pod.spec.containers]:
             texts.append(core.read_namespaced_pod_log(pod.metadata.name, namespace, container=container.name))
     assert [password for password in passwords if any(password in text for text in texts)] == []
 
 
-def test_a_viewer_of_airflow_reads_and_runs_nothing(secured: Platform) -> None:
-    admin, viewer = Airflow(secured), Airflow(secured, "reader")
+@pytest.fixture
+def with_a_viewer(platform: Platform) -> Platform:
+    values = {"generator.rate": RATE, "airflow.users": {"reader": "viewer"}}
+    install(platform.cluster.access.kubeconfig, NAME, platform.release.namespace, VALUES, REGISTRY, **values)
+    platform.release.wait("Waiting for Airflow with a viewer", READY_SECONDS)
+    return platform
+
+
+def test_a_viewer_of_airflow_reads_and_runs_nothing(with_a_viewer: Platform) -> None:
+    admin, viewer = Airflow(with_a_viewer), Airflow(with_a_viewer, "reader")
     assert viewer.get(f"dags/{DAG_ID}")["dag_id"] == admin.get(f"dags/{DAG_ID}")["dag_id"]
     assert viewer.post(f"dags/{DAG_ID}/dagRuns", {"logical_date": None}).status_code == 403
+
+
+@pytest.mark.faults
+def test_an_upgrade_secures_a_kafka_that_runs_without(cluster: Cluster, images: None, charts: Path) -> None:
+    make_room(cluster.api, UPGRADED)
+    values = {"generator.rate": RATE, "airflow.enabled": False}
+    plain = installed(cluster, UPGRADED, {**values, **PLAIN})
+    shop = Shop(plain.release)
+    exact(dataclasses.replace(plain, kafka_client=None), shop)
+    install(cluster.access.kubeconfig, NAME, UPGRADED, VALUES, REGISTRY, **values)
+    plain.release.wait("Waiting for a secured Kafka", READY_SECONDS)
+    assert attempt(plain, None, "login", CLICKS.topic) == "_ALL_BROKERS_DOWN"
+    exact(plain, shop)
+    remove_namespace(cluster.api, UPGRADED)

@@ -48,12 +48,12 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """The installed platform, when its installation began (seconds, monotonic), and the client of a secured Kafka."""
+    """The installed platform, when its installation began (seconds, monotonic), and the client of Kafka that asks."""
 
     cluster: Cluster
     release: Release
     began: float
-    kafka_client: str | None = None
+    kafka_client: str | None = "audit"
 
     def run(self, *command: str, seconds: float = 300) -> str:
         """Runs a command in a pod of the tasks image, with the platform's settings."""
@@ -95,7 +95,9 @@ def exact(platform: Platform, shop: Shop) -> None:
 def play(platform: Platform, shop: Shop, day: str, events: int, seed: int) -> Decimal:
     """A day of the shop into Kafka, now; its revenue (EUR)."""
     command = ("python", "-m", "generator", "--day", day, "--events", f"{events}", "--seed", f"{seed}")
-    printed = pods.run(platform.release, image_name("generator", REGISTRY or "docker.io"), command)
+    printed = pods.run(
+        platform.release, image_name("generator", REGISTRY or "docker.io"), command, kafka_client="generator"
+    )
     shop.ledgers.append(closed(printed.splitlines()))
     return Decimal(shop.ledgers[-1]["revenue"])
 

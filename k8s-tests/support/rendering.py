@@ -10,7 +10,7 @@ import yaml
 from deploy.helm import UMBRELLA, Helm, arguments
 
 OPERATORS = ("--api-versions", "kafka.strimzi.io/v1", "--api-versions", "sparkoperator.k8s.io/v1beta2")
-SECURED = {"global.kafka.security.enabled": True}
+PLAIN = {"global.kafka.security.enabled": False}
 STANDALONE = UMBRELLA / "values-standalone.yaml"
 SIZES: dict[str, tuple[Path, ...]] = {
     "default": (),

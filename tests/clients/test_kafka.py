@@ -4,13 +4,15 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
+from kafka.protocol.admin import DescribeClientQuotasRequest
 
-from clients import kafka
+from clients import kafka, retry
 from contracts.acls import CLIENTS
 from contracts.errors import Mistake, NotFound, Refused, Unreachable
 from contracts.events import CLICKS, STREAMS
@@ -132,6 +134,45 @@ CALLS: dict[str, Callable[[Settings], object]] = {
     "admin": prepare.missing_topics,
     "consumer": list_topics,
 }
+
+
+def quotas(settings: Settings) -> dict[str, float]:
+    """The user's, as the broker says them."""
+    request = DescribeClientQuotasRequest(components=[("user", 0, settings.kafka_user)], strict=False)
+    with kafka.admin(settings) as admin:
+        response = admin._manager.run(admin._manager.send, request)
+    return {value.key: value.value for entry in response.entries for value in entry.values}
+
+
+def test_quotas_are_set_changed_and_removed(known: Settings) -> None:
+    def alter(**wanted: float | None) -> list[Exception]:
+        with kafka.admin(known) as admin:
+            return kafka.alter_quotas(admin, {known.kafka_user: wanted})
+
+    rate = "producer_byte_rate"
+    for value in (1000.0, 2000.0):
+        assert alter(**{rate: value}) == []
+        retry.until(lambda: quotas(known), {rate: value}.__eq__, seconds=10)
+    for _ in range(2):  # what is not there is removed as well
+        assert alter(**{rate: None}) == []
+        retry.until(lambda: quotas(known), {}.__eq__, seconds=10)
+    (error,) = alter(no_such_quota=1.0)
+    assert "no_such_quota" in str(error)
+
+
+def test_a_client_that_writes_more_than_its_quota_is_made_to_wait(known: Settings) -> None:
+    waits: list[Any] = []
+    producer = Producer({**kafka.confluent(known), "throttle_cb": waits.append, "linger.ms": 0})
+    with kafka.admin(known) as admin:
+        assert kafka.alter_quotas(admin, {known.kafka_user: {"producer_byte_rate": 1000.0}}) == []
+    for _ in range(20):
+        producer.produce(CLICKS.topic, b" " * 2000)
+        producer.flush(30)
+        if waits:
+            break
+    with kafka.admin(known) as admin:
+        kafka.alter_quotas(admin, {known.kafka_user: {"producer_byte_rate": None}})
+    assert waits[0].throttle_time > 0
 
 
 def test_a_right_password_is_let_in(known: Settings) -> None:

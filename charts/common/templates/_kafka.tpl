@@ -1,12 +1,12 @@
 {{/*
-What a client of Kafka needs where `global.kafka.security.enabled` is set; nothing else renders anything then. A client
+What a client of Kafka needs unless `global.kafka.security.enabled` is false; nothing renders anything then. A client
 has the user <release>-kafka-<client>, whose password is in the Secret of the same name, and trusts the cluster's CA:
 the names that Strimzi gives them.
 */}}
 
 {{/* "true", or empty */}}
 {{- define "common.kafkaSecured" -}}
-{{- if dig "kafka" "security" "enabled" false (.Values.global | default dict) }}true{{ end -}}
+{{- if dig "kafka" "security" "enabled" true (.Values.global | default dict) }}true{{ end -}}
 {{- end -}}
 
 {{/* User and Secret of a client: (list $ "generator") */}}
