@@ -132,7 +132,11 @@ def _pod(
         ),
         volumes=[client.V1Volume(name="tmp", empty_dir=client.V1EmptyDirVolumeSource()), *login.volumes],
     )
-    labels = {"app.kubernetes.io/instance": release.name, "app.kubernetes.io/name": component}
+    labels = {
+        "app.kubernetes.io/instance": release.name,
+        "app.kubernetes.io/name": component,
+        "app.kubernetes.io/part-of": "ecommerce-lambda",
+    }
     return client.V1Pod(metadata=client.V1ObjectMeta(name=name, labels=labels), spec=spec)
 
 

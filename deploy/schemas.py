@@ -34,6 +34,8 @@ CLOSER: dict[str, Schema] = {
     "rate": {"type": "number", "exclusiveMinimum": 0},
     "rhythm": {"enum": ["flat", "daily"]},
     "engine": {"enum": ["impala", "spark"]},
+    "sslmode": {"enum": ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]},
+    "keep": {"type": "integer", "minimum": 1},
     "pullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},
     "delayed": SHARE,
     "duplicate": SHARE,

@@ -18,7 +18,7 @@ CHECKSUM = "checksum/"
 PARTS = {"spark": "spark-jobs"}
 """Parts with another name than their chart."""
 FILES = {"standalone": (STANDALONE,), "operators": ()}
-BASE: dict[str, object] = {"hdfs.ha.enabled": True}
+BASE: dict[str, object] = {"hdfs.ha.enabled": True, "global.networkPolicies.egress.restricted": False}
 SHOWN = {
     *("affinity", "alerts", "autoscaling", "driverResources", "image", "keda", "nodeSelector", "persistence"),
     *("podDisruptionBudget", "podLabels", "resources", "serviceResources", "tolerations", "topologySpreadConstraints"),
@@ -27,7 +27,7 @@ SHOWN = {
 SHARES = 6
 TRIED: dict[str, tuple[str, ...]] = {"standalone": ("",), "operators": ("global.", "kafka.", "spark.")}
 """What the names of the values begin with that are tried."""
-ENUMERATIONS = {"pullPolicy": "Always", "rhythm": "daily", "mode": None, "engine": None}
+ENUMERATIONS = {"pullPolicy": "Always", "rhythm": "daily", "sslmode": "verify-full", "mode": None, "engine": None}
 """Values of which not every text is one; those without another one here are tried by hand."""
 LISTS: dict[str, list[object]] = {
     "extraEnv": [{"name": "CHANGED", "value": "yes"}],
@@ -153,7 +153,9 @@ def settings() -> dict[str, object]:
 
 
 SETTINGS_TRIED = settings()
-REFUSED = re.compile(r"is true, but this cluster has no|global.draw is false|set tls\.adminSecret as well")
+REFUSED = re.compile(
+    r"is true, but this cluster has no|global.draw is false|set tls\.adminSecret as well|set postgres\.existingSecret"
+)
 """What cannot be tried alone."""
 
 

@@ -66,7 +66,14 @@ def test_an_endpoint_that_is_not_there_is_refused(charts: Path) -> None:
     flags = arguments((), {"sql.engine": "impala"})
     done = Helm().run("template", "lambda", str(UMBRELLA), *OPERATORS, *flags)
     assert "sql.engine is impala, but there is none: set impala.enabled" in done.stderr
-    my_own = render((), **{"sql.engine": "impala", "global.addresses.impala": "other"})
+    my_own = render(
+        (),
+        **{
+            "sql.engine": "impala",
+            "global.addresses.impala": "other",
+            "global.networkPolicies.egress.restricted": False,
+        },
+    )
     assert told(my_own, "HOST") == "other"
 
 

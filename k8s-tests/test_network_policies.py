@@ -10,6 +10,7 @@ import pytest
 
 from dags.operators import TASK_LABELS
 from deploy import pods
+from deploy.helm import UMBRELLA, Helm, arguments
 from images.builder import image_name
 from support import inside
 from support.platform import REGISTRY, Platform
@@ -23,6 +24,9 @@ HDFS = {"hdfs-namenode", "hdfs-datanode"}
 HBASE = {"hbase-master", "hbase-regionserver", "hbase-thrift"}
 READERS = {"airflow-task", "test"}
 EVERYBODY = "everybody"
+EGRESS = "global.networkPolicies.egress"
+TASKS = "-airflow-task"
+API_SERVER = "kubernetes.default.svc:443"
 INTENDED: dict[tuple[str, int], set[str]] = {
     ("kafka", 9092): {"kafka", "generator", "kafka-topics", "test", *JOBS},
     ("kafka", 9093): {"kafka"},
@@ -80,7 +84,8 @@ def allows(policies: list[dict[str, Any]], source: Labels, target: Labels, port:
 
     Source: https://kubernetes.io/docs/concepts/services-networking/network-policies/
     """
-    isolating = [policy["spec"] for policy in policies if selects(policy["spec"]["podSelector"], target)]
+    ingress = [policy["spec"] for policy in policies if "Ingress" in policy["spec"]["policyTypes"]]
+    isolating = [spec for spec in ingress if selects(spec["podSelector"], target)]
     rules = [rule for spec in isolating for rule in spec.get("ingress") or []]
     return not isolating or any(
         ("ports" not in rule or port in [item["port"] for item in rule["ports"]])
@@ -138,6 +143,62 @@ def test_a_stranger_is_let_in_nowhere_and_helm_test_sends_one(charts: Path) -> N
     assert {place for place in rendered.ports() if "stranger" in rendered.reached_by(*place)} == open_places
     for off in ("global.networkPolicies.enabled", "hdfs.enabled"):
         assert "lambda-test-doors-are-shut" not in of(render((STANDALONE,), **{off: False}), "Pod")
+
+
+def test_a_pod_reaches_the_platform_and_nothing_else(standalone: Rendered) -> None:
+    policies = {policy["metadata"]["name"]: policy["spec"] for policy in standalone.policies}
+    dns = {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
+    platform = {"to": [{"podSelector": {"matchLabels": {"app.kubernetes.io/instance": "lambda"}}}]}
+    for name in ("lambda-egress", "lambda-egress-airflow-task"):
+        assert policies[name]["policyTypes"] == ["Egress"]
+        assert policies[name]["egress"] == [dns, platform]
+    for component, labels in standalone.labels.items():
+        selected = [selects(policies[f"lambda-egress{of_tasks}"]["podSelector"], labels) for of_tasks in ("", TASKS)]
+        assert any(selected) == (component != EVERYBODY), component
+    assert {name for name, spec in policies.items() if "Egress" in spec["policyTypes"]} == {
+        "lambda-egress",
+        "lambda-egress-airflow-task",
+        "lambda-egress-api-server",
+    }
+
+
+def test_those_that_have_a_token_reach_the_api_server(charts: Path) -> None:
+    for values in ({}, {"spark.mode": "operator"}):
+        manifests = render((STANDALONE,), **values)
+        spec = of(manifests, "NetworkPolicy")["lambda-egress-api-server"]["spec"]
+        (expression,) = spec["podSelector"]["matchExpressions"]
+        tokens = {
+            pod["metadata"]["labels"][NAME]
+            for manifest in manifests
+            for pod in templates(manifest)
+            if pod["spec"].get("automountServiceAccountToken", True)
+        }
+        assert set(expression["values"]) >= tokens - {f"{job}-executor" for job in OPERATORS}
+        assert spec["egress"] == [{"ports": [{"port": 443}, {"port": 6443}]}]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(f"global.addresses.{part}" for part in ("kafka", "hdfs", "zookeeper", "hbaseThrift", "metastore", "sql")),
+        *(f"{part}.postgres.external.host" for part in ("airflow", "hive-metastore")),
+        *(f"{part}.otlpEndpoint" for part in ("airflow.metrics", "airflow.traces", "serving.traces")),
+    ],
+)
+def test_what_is_outside_needs_a_way_out(charts: Path, name: str) -> None:
+    secrets = {f"{part}.postgres.existingSecret": "mine" for part in ("airflow", "hive-metastore")}
+    values = {**secrets, name: "other.example.com"}
+    done = Helm().run("template", "lambda", str(UMBRELLA), *arguments((STANDALONE,), values))
+    assert f"{name} is other.example.com, and pods may reach nothing but the platform" in done.stderr
+    rule = {"to": [{"ipBlock": {"cidr": "192.0.2.7/32"}}]}
+    for policy in ("lambda-egress", "lambda-egress-airflow-task"):
+        allowed = of(render((STANDALONE,), **values, **{f"{EGRESS}.allow": [rule]}), "NetworkPolicy")[policy]
+        assert allowed["spec"]["egress"][-1] == rule
+    assert not [
+        policy
+        for policy in of(render((STANDALONE,), **values, **{f"{EGRESS}.restricted": False}), "NetworkPolicy").values()
+        if "Egress" in policy["spec"]["policyTypes"]
+    ]
 
 
 def waits(spec: dict[str, Any], settings: dict[str, str]) -> Iterator[str]:
@@ -211,7 +272,9 @@ def test_the_cluster_lets_in_who_is_intended(platform: Platform, component: str)
     }
     assert len(addresses) > 20
     image = image_name("tasks", REGISTRY or "docker.io")
-    command = inside.command("connect", json.dumps(list(addresses)))
+    command = inside.command("connect", json.dumps([*addresses, API_SERVER]))
     printed = pods.run(platform.release, image, command, component=component, kafka_client=platform.kafka_client)
-    reached = {addresses[address] for address in json.loads(printed.splitlines()[-1])}
+    answered = json.loads(printed.splitlines()[-1])
+    assert API_SERVER not in answered
+    reached = {addresses[address] for address in answered}
     assert reached == {place for place in addresses.values() if {component, EVERYBODY} & INTENDED.get(place, set())}

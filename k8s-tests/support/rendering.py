@@ -18,8 +18,9 @@ SIZES: dict[str, tuple[Path, ...]] = {
     "standalone": (STANDALONE,),
     "kind": (STANDALONE, UMBRELLA / "values-kind.yaml"),
     "impala": (UMBRELLA / "ci/values-impala.yaml",),
+    "databases": (STANDALONE, UMBRELLA / "ci/values-databases.yaml"),
 }
-WORKLOADS = ("Deployment", "StatefulSet", "Job", "Pod")
+WORKLOADS = ("Deployment", "StatefulSet", "Job", "CronJob", "Pod")
 MONITORING = ("--api-versions", "monitoring.coreos.com/v1")
 SCALERS = ("HorizontalPodAutoscaler", "ScaledObject")
 SCALING_PROMETHEUS = "http://prometheus.monitoring:9090"
@@ -60,14 +61,16 @@ def of(manifests: list[dict[str, Any]], *kinds: str) -> dict[str, dict[str, Any]
 def pod_specs(manifests: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
     for manifest in manifests:
         if manifest["kind"] in WORKLOADS:
-            spec = manifest["spec"] if manifest["kind"] == "Pod" else manifest["spec"]["template"]["spec"]
-            yield f"{manifest['kind']}/{manifest['metadata']['name']}", spec
+            (template,) = templates(manifest)
+            yield f"{manifest['kind']}/{manifest['metadata']['name']}", template["spec"]
 
 
 def templates(manifest: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The pods of a manifest, with metadata and spec: its own, an executor's, those of a SparkApplication."""
     if manifest["kind"] == "Pod":
         yield manifest
+    elif manifest["kind"] == "CronJob":
+        yield manifest["spec"]["jobTemplate"]["spec"]["template"]
     elif manifest["kind"] in WORKLOADS:
         yield manifest["spec"]["template"]
     elif manifest["kind"] == "SparkApplication":
@@ -98,7 +101,8 @@ def render_scaled(name: str) -> list[dict[str, Any]]:
 
 def telemetry(kind: str, endpoint: str) -> dict[str, str]:
     """What Airflow's scheduler is told about metrics and traces with an endpoint for one of the two."""
-    servers = of(render(SIZES["kind"], **{f"airflow.{kind}.otlpEndpoint": endpoint}), "StatefulSet")
+    values = {f"airflow.{kind}.otlpEndpoint": endpoint, "global.networkPolicies.egress.restricted": False}
+    servers = of(render(SIZES["kind"], **values), "StatefulSet")
     (container,) = servers["lambda-airflow-scheduler"]["spec"]["template"]["spec"]["containers"]
     found = {item["name"]: item.get("value", "") for item in container["env"]}
     return {name: value for name, value in found.items() if "OTEL" in name}

@@ -2,9 +2,9 @@
 {{- define "airflow.env" -}}
 {{- $keys := .Values.existingKeysSecret | default (include "common.name" (list . "airflow-keys")) -}}
 {{- $api := include "common.name" (list . "airflow-api-server") -}}
-- name: POSTGRES_PASSWORD
-  valueFrom: {{- include "common.postgresPassword" (list . "airflow-postgres" .Values.postgres) | nindent 4 }}
-- {name: AIRFLOW__DATABASE__SQL_ALCHEMY_CONN, value: "postgresql+psycopg2://airflow:$(POSTGRES_PASSWORD)@{{ include "common.name" (list . "airflow-postgres") }}:5432/airflow"}
+{{- $database := include "common.database" (list . "airflow-postgres" .Values.postgres "airflow") | fromYaml -}}
+{{ include "common.postgresEnv" (list . "airflow-postgres" .Values.postgres) }}
+- {name: AIRFLOW__DATABASE__SQL_ALCHEMY_CONN, value: "postgresql+psycopg2://{{ $database.user }}@{{ $database.host }}:{{ $database.port }}/{{ $database.database }}"}
 {{- range $variable, $key := dict "AIRFLOW__CORE__FERNET_KEY" "fernet-key" "AIRFLOW__API_AUTH__JWT_SECRET" "jwt-secret" "AIRFLOW__API__SECRET_KEY" "api-secret-key" }}
 - {name: {{ $variable }}, valueFrom: {secretKeyRef: {name: {{ $keys }}, key: {{ $key }}}}}
 {{- end }}
@@ -53,12 +53,17 @@
 - {name: logs, mountPath: /opt/airflow/logs}
 - {name: tmp, mountPath: /tmp}
 - {name: configuration, mountPath: /opt/airflow/airflow.cfg, subPath: airflow.cfg}
+{{- include "common.postgresMount" (list . "airflow-postgres" .Values.postgres) }}
+{{- end -}}
+
+{{- define "airflow.waitForPostgres" -}}
+{{- include "common.waitFor" (list . .Values.image "postgres" (list "tcp" (include "common.databaseAddress" (list . "airflow-postgres" .Values.postgres "airflow")))) }}
 {{- end -}}
 
 {{/* Init containers that wait for the database and its schema: (list $ values) */}}
 {{- define "airflow.wait" -}}
 {{- $root := index . 0 -}}
-{{- include "common.waitFor" (list $root $root.Values.image "postgres" (list "tcp" (printf "%s:5432" (include "common.name" (list $root "airflow-postgres"))))) }}
+{{- include "airflow.waitForPostgres" $root }}
 - {{- include "common.container" (list $root "wait-for-migrations" (dict "image" $root.Values.image "resources" (dict "requests" (dict "cpu" "50m" "memory" "256Mi") "limits" (dict "memory" "768Mi")))) | nindent 2 }}
   args: [db, check-migrations, --migration-wait-timeout, "600"]
   env:

@@ -41,7 +41,7 @@ hive-metastore:
   hive-metastore:
     9083: [sql, spark-ingest, airflow-task, test, impala-catalogd, impala-coordinator, impala-executor]
   hive-metastore-postgres:
-    5432: [hive-metastore]
+    5432: [hive-metastore, hive-metastore-postgres-backup]
 sql:
   sql:
     21050: [hive-tables, serving, airflow-task, test]
@@ -74,7 +74,7 @@ airflow:
   airflow-triggerer:
     8794: [airflow-api-server]
   airflow-postgres:
-    5432: [airflow-api-server, airflow-scheduler, airflow-dag-processor, airflow-triggerer, airflow-migrate]
+    5432: [airflow-api-server, airflow-scheduler, airflow-dag-processor, airflow-triggerer, airflow-migrate, airflow-postgres-backup]
 {{- end -}}
 
 {{/* The pods of components, as peers of a NetworkPolicy: (list $ (list "component")). Airflow's scheduler makes the tasks'. */}}

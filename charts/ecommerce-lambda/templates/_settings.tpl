@@ -22,3 +22,21 @@ ECOMMERCE_RETENTION_MART_DAYS: {{ .Values.lake.retention.martDays | quote }}
 ECOMMERCE_RETENTION_EXPORT_DAYS: {{ .Values.lake.retention.exportDays | quote }}
 ECOMMERCE_RETENTION_SPEED_DAYS: {{ .Values.lake.retention.speedDays | quote }}
 {{- end -}}
+
+{{/* Refuses values that name something outside of the platform while no egress rule lets pods reach it. */}}
+{{- define "ecommerce.requireWayOut" -}}
+{{- $outside := dict -}}
+{{- range $key, $address := .Values.global.addresses }}{{ $_ := set $outside (printf "global.addresses.%s" $key) $address }}{{ end -}}
+{{- range $part := list "airflow" "hive-metastore" }}
+{{- $_ := set $outside (printf "%s.postgres.external.host" $part) (index $.Values $part "postgres" "external" "host") -}}
+{{- end }}
+{{- range $kind := list "metrics" "traces" }}
+{{- $_ := set $outside (printf "airflow.%s.otlpEndpoint" $kind) (index $.Values.airflow $kind "otlpEndpoint") -}}
+{{- end }}
+{{- $_ := set $outside "serving.traces.otlpEndpoint" .Values.serving.traces.otlpEndpoint -}}
+{{- range $name, $address := $outside }}
+{{- if and $address (not $.Values.global.networkPolicies.egress.allow) -}}
+{{- fail (printf "%s is %s, and pods may reach nothing but the platform: say in global.networkPolicies.egress.allow where that is, or set global.networkPolicies.egress.restricted to false" $name $address) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}

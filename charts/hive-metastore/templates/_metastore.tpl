@@ -1,11 +1,17 @@
 {{/* The data of the ConfigMap. */}}
 {{- define "metastore.data" -}}
+{{- $database := include "common.database" (list . "hive-metastore-postgres" .Values.postgres "metastore") | fromYaml -}}
+{{- $tls := list -}}
+{{- with .Values.postgres.external }}
+{{- if .host }}{{ $tls = append $tls (printf "sslmode=%s" .sslmode) }}{{ end }}
+{{- if .caSecret }}{{ $tls = append $tls (printf "sslrootcert=%s" (include "common.postgresCa" $)) }}{{ end }}
+{{- end -}}
 metastore-site.xml: |
   <?xml version="1.0" encoding="UTF-8"?>
   <configuration>
     <property><name>javax.jdo.option.ConnectionDriverName</name><value>org.postgresql.Driver</value></property>
-    <property><name>javax.jdo.option.ConnectionURL</name><value>jdbc:postgresql://{{ include "common.name" (list . "hive-metastore-postgres") }}:5432/metastore</value></property>
-    <property><name>javax.jdo.option.ConnectionUserName</name><value>metastore</value></property>
+    <property><name>javax.jdo.option.ConnectionURL</name><value>jdbc:postgresql://{{ $database.host }}:{{ $database.port }}/{{ $database.database }}{{ with $tls }}?{{ join "&amp;" . }}{{ end }}</value></property>
+    <property><name>javax.jdo.option.ConnectionUserName</name><value>{{ $database.user }}</value></property>
     <property><name>javax.jdo.option.ConnectionPassword</name><value>${env.POSTGRES_PASSWORD}</value></property>
     <property><name>datanucleus.schema.autoCreateAll</name><value>false</value></property>
     <property><name>datanucleus.connectionPool.maxPoolSize</name><value>4</value></property>
