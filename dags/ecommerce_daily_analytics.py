@@ -15,12 +15,16 @@ from contracts.dag import DAG_ID
 from dags.operators import Task, operator
 
 
-def daily(id: str, upstream: tuple[str, ...], doc: str, minutes: int = 30) -> Task:
+def daily(id: str, upstream: tuple[str, ...], doc: str, **more: Any) -> Task:
     """A task of the days that the run takes."""
     of_the_run = ("--date", "{{ day(params, dag_run) }}", "--run", "{{ run_id }}")
-    return Task(id, f"jobs.batch.tasks.{id}", of_the_run, doc, upstream, minutes)
+    return Task(id, f"jobs.batch.tasks.{id}", of_the_run, doc, upstream, **more)
 
 
+CLICKS, PURCHASES, INVENTORY = RAW = ("clicks", "purchases", "inventory")
+REVENUE = ("revenue_daily", "revenue_hourly", "revenue_minutely")
+FUNNEL, STOCK, RECONCILIATION = ("conversion_funnel",), ("stock_daily",), ("reconciliation",)
+AFFINITY = ("category_affinity", "product_affinity")
 MARTS = ("revenue", "funnel", "affinity", "stock")
 TASKS = (
     daily(
@@ -31,19 +35,48 @@ TASKS = (
         minutes=45,
     ),
     daily("repair_partitions", ("check_data",), "Makes the landed partitions and files known to the SQL endpoint."),
-    daily("revenue", ("repair_partitions",), "Fills `revenue_daily`, `revenue_hourly` and `revenue_minutely`."),
-    daily("funnel", ("repair_partitions",), "Fills `conversion_funnel`: Home → Product → Purchase, by sessions."),
     daily(
-        "affinity", ("repair_partitions",), "Fills `category_affinity` and `product_affinity`: viewed against bought."
+        "revenue",
+        ("repair_partitions",),
+        "Fills `revenue_daily`, `revenue_hourly` and `revenue_minutely`.",
+        reads=(PURCHASES,),
+        writes=REVENUE,
     ),
-    daily("stock", ("repair_partitions",), "Fills `stock_daily`: stock at the end of the day, and its movements."),
+    daily(
+        "funnel",
+        ("repair_partitions",),
+        "Fills `conversion_funnel`: Home → Product → Purchase, by sessions.",
+        reads=(CLICKS, PURCHASES),
+        writes=FUNNEL,
+    ),
+    daily(
+        "affinity",
+        ("repair_partitions",),
+        "Fills `category_affinity` and `product_affinity`: viewed against bought.",
+        reads=(CLICKS, PURCHASES),
+        writes=AFFINITY,
+    ),
+    daily(
+        "stock",
+        ("repair_partitions",),
+        "Fills `stock_daily`: stock at the end of the day, and its movements.",
+        reads=(INVENTORY,),
+        writes=STOCK,
+    ),
     daily(
         "reconcile",
         MARTS,
         "Fills `reconciliation` and fails with the difference when a minute's batch revenue is not the speed layer's, "
         "late purchases added. Closes the days that agree.",
+        reads=(*RAW, "revenue_minutely"),
+        writes=RECONCILIATION,
     ),
-    daily("export_csv", ("reconcile",), "Writes a CSV of each mart to `/exports/ecommerce/date=…/` on HDFS."),
+    daily(
+        "export_csv",
+        ("reconcile",),
+        "Writes a CSV of each mart to `/exports/ecommerce/date=…/` on HDFS.",
+        reads=(*REVENUE, *FUNNEL, *AFFINITY, *STOCK, *RECONCILIATION),
+    ),
     Task(
         "retention", "jobs.retention", (), "Removes what is older than it is to be kept, if told so.", ("export_csv",)
     ),

@@ -12,6 +12,7 @@ ECOMMERCE_TASK_NAMESPACE          default: the namespace that Airflow runs in
 ECOMMERCE_TASK_SERVICE_ACCOUNT    default: default
 ECOMMERCE_TASK_CONFIGMAP          ConfigMap with the ``ECOMMERCE_…`` settings (contracts/settings.py)
 ECOMMERCE_TASK_SECRET             Secret with settings that are secret
+ECOMMERCE_TASK_METASTORE          the Hive Metastore's host:port, for lineage alone; default localhost:9083
 """
 
 import os
@@ -44,6 +45,9 @@ class Task:
     upstream: tuple[str, ...] = ()
     minutes: int = 30
     memory: str = "512Mi"
+    reads: tuple[str, ...] = ()
+    """Tables of the database ``ecommerce``, for lineage."""
+    writes: tuple[str, ...] = ()
 
     @property
     def command(self) -> list[str]:
@@ -84,6 +88,20 @@ class ProcessOperator(BaseOperator):
             os.killpg(process.pid, signal.SIGTERM)
 
 
+def lineage(task: Task) -> dict[str, list[Any]]:
+    """What an operator is told of the tables that its task reads and writes; OpenLineage's provider pushes it.
+
+    Named as https://openlineage.io/docs/spec/naming has it for Hive.
+    """
+    from airflow.providers.common.compat.lineage.entities import Table
+
+    metastore = f"hive://{os.environ.get('ECOMMERCE_TASK_METASTORE', 'localhost:9083')}"
+    return {
+        kind: [Table(cluster=metastore, database="ecommerce", name=name) for name in names]
+        for kind, names in (("inlets", task.reads), ("outlets", task.writes))
+    }
+
+
 def process(task: Task) -> BaseOperator:
     """The task as a process of the Python that Airflow runs on."""
     return ProcessOperator(
@@ -94,6 +112,7 @@ def process(task: Task) -> BaseOperator:
         retry_delay=timedelta(seconds=5),
         execution_timeout=timedelta(minutes=task.minutes),
         doc_md=task.doc,
+        **lineage(task),
     )
 
 
@@ -146,6 +165,7 @@ def pod(task: Task) -> BaseOperator:
         max_retry_delay=timedelta(minutes=15),
         execution_timeout=timedelta(minutes=task.minutes),
         doc_md=task.doc,
+        **lineage(task),
     )
 
 

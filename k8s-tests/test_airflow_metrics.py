@@ -9,7 +9,7 @@ from pathlib import Path
 
 from local import airflow
 from support.prometheus import serving
-from support.rendering import telemetry
+from support.rendering import told
 
 PARSED = "airflow_dag_processing_processes"
 
@@ -33,7 +33,7 @@ def test_airflow_pushes_what_it_counts(charts: Path, tmp_path: Path) -> None:
         endpoint = f"http://{address}/api/v1/otlp/v1/metrics"
         subprocess.run(
             parse,
-            env={**environment, **telemetry("metrics", endpoint)},
+            env={**environment, **told("metrics.otlpEndpoint", endpoint)},
             check=True,
             timeout=300,
         )

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from local import airflow
-from support.rendering import telemetry
+from support.rendering import told
 from tests.support.collector import collector
 
 DAG = """
@@ -34,10 +34,6 @@ def test_a_run_is_one_trace_with_a_span_of_each_task(charts: Path, tmp_path: Pat
     airflow.migrate(environment)
     run = [sys.executable, "-m", "airflow", "dags", "test", "traced"]
     with collector() as (endpoint, spans):
-        subprocess.run(run, env={**environment, **telemetry("traces", endpoint)}, check=True, timeout=300)
+        subprocess.run(run, env={**environment, **told("traces.otlpEndpoint", endpoint)}, check=True, timeout=300)
     assert len({span.trace for span in spans}) == 1
     assert {span.name for span in spans} == {"dag_run.traced", "task_run.one", "task_run.two"}
-
-
-def test_nothing_is_told_by_default(charts: Path) -> None:
-    assert telemetry("traces", "") == {}

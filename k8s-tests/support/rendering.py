@@ -99,10 +99,14 @@ def render_scaled(name: str) -> list[dict[str, Any]]:
     return [*of(render_for_keda(files, values), *SCALERS).values()]
 
 
-def telemetry(kind: str, endpoint: str) -> dict[str, str]:
-    """What Airflow's scheduler is told about metrics and traces with an endpoint for one of the two."""
-    values = {f"airflow.{kind}.otlpEndpoint": endpoint, "global.networkPolicies.egress.restricted": False}
-    servers = of(render(SIZES["kind"], **values), "StatefulSet")
-    (container,) = servers["lambda-airflow-scheduler"]["spec"]["template"]["spec"]["containers"]
-    found = {item["name"]: item.get("value", "") for item in container["env"]}
-    return {name: value for name, value in found.items() if "OTEL" in name}
+def told(name: str, endpoint: str) -> dict[str, str]:
+    """What Airflow's scheduler is told with an endpoint as this value of its chart, and not without it."""
+
+    def environment(value: str) -> dict[str, str]:
+        values = {f"airflow.{name}": value, "global.networkPolicies.egress.restricted": False}
+        servers = of(render(SIZES["kind"], **values), "StatefulSet")
+        (container,) = servers["lambda-airflow-scheduler"]["spec"]["template"]["spec"]["containers"]
+        return {item["name"]: item.get("value", "") for item in container["env"]}
+
+    without = environment("")
+    return {name: value for name, value in environment(endpoint).items() if name not in without}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ import pytest
 
 from clients.retry import until
 from contracts.dag import COMPACTION_DAG_ID, DAG_ID
+from contracts.hive import MARTS, RAW
 from local.site import ROOT
 from tests.support.running import ok, run
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from airflow.sdk import DAG
 
 DAGS = ROOT / "dags"
+SQL = ROOT / "jobs" / "batch" / "tasks" / "sql"
+MART_TASKS = ("revenue", "funnel", "affinity", "stock")
 GRAPH = {
     "check_data": set(),
     "repair_partitions": {"check_data"},
@@ -124,6 +128,25 @@ def test_pods_are_tried_again_with_growing_delays(pods: "DAG") -> None:
 def task_of(dag: "DAG", task_id: str) -> Any:
     """A task as the operator that it is, of which the DAG's type says nothing."""
     return dag.get_task(task_id)
+
+
+def test_lineage_names_the_tables_that_the_statements_do(pods: "DAG", processes: "DAG") -> None:
+    def names(tables: list[Any]) -> set[str]:
+        return {table.name for table in tables}
+
+    written: set[str] = set()
+    for task_id in MART_TASKS:
+        task = task_of(pods, task_id)
+        statements = [(SQL / f"{name}.sql").read_text() for name in names(task.outlets)]
+        found = {name for text in statements for name in re.findall(r"{(\w+)}", text)} & (RAW.keys() | MARTS.keys())
+        assert names(task.inlets) == found & RAW.keys(), task_id
+        assert names(task.outlets) == found & MARTS.keys(), task_id
+        written |= names(task.outlets)
+    assert written == {file.stem for file in SQL.glob("*.sql")}
+    assert names(task_of(pods, "export_csv").inlets) == MARTS.keys()
+    assert names(task_of(pods, "reconcile").outlets) | written == MARTS.keys()
+    for task_id in GRAPH:
+        assert names(task_of(processes, task_id).outlets) == names(task_of(pods, task_id).outlets)
 
 
 def test_both_runtimes_run_the_same_modules_with_the_same_arguments(pods: "DAG", processes: "DAG") -> None:

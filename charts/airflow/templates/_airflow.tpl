@@ -31,6 +31,11 @@
 - {name: OTEL_TRACES_EXPORTER, value: otlp_proto_http}
 - {name: OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, value: {{ . | quote }}}
 {{- end }}
+{{- with .Values.lineage.openlineageUrl }}
+- {name: AIRFLOW__OPENLINEAGE__TRANSPORT, value: {{ dict "type" "http" "url" . | toJson | quote }}}
+- {name: AIRFLOW__OPENLINEAGE__NAMESPACE, value: {{ printf "%s/%s" $.Release.Namespace $.Release.Name | quote }}}
+- {name: ECOMMERCE_TASK_METASTORE, value: {{ include "common.hostPort" (list $ "metastore") | quote }}}
+{{- end }}
 - {name: ECOMMERCE_TASK_RUNTIME, value: kubernetes}
 - {name: ECOMMERCE_TASK_IMAGE, value: {{ include "common.image" (list . .Values.tasks.image) }}}
 - {name: ECOMMERCE_TASK_IMAGE_PULL_POLICY, value: {{ include "common.pullPolicy" . }}}

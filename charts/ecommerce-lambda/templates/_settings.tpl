@@ -33,6 +33,7 @@ ECOMMERCE_RETENTION_SPEED_DAYS: {{ .Values.lake.retention.speedDays | quote }}
 {{- range $kind := list "metrics" "traces" }}
 {{- $_ := set $outside (printf "airflow.%s.otlpEndpoint" $kind) (index $.Values.airflow $kind "otlpEndpoint") -}}
 {{- end }}
+{{- $_ := set $outside "airflow.lineage.openlineageUrl" .Values.airflow.lineage.openlineageUrl -}}
 {{- $_ := set $outside "serving.traces.otlpEndpoint" .Values.serving.traces.otlpEndpoint -}}
 {{- range $name, $address := $outside }}
 {{- if and $address (not $.Values.global.networkPolicies.egress.allow) -}}
