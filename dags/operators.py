@@ -88,7 +88,7 @@ class ProcessOperator(BaseOperator):
             os.killpg(process.pid, signal.SIGTERM)
 
 
-def lineage(task: Task) -> dict[str, list[Any]]:
+def lineage(task: Task) -> dict[str, Any]:
     """What an operator is told of the tables that its task reads and writes; OpenLineage's provider pushes it.
 
     Named as https://openlineage.io/docs/spec/naming has it for Hive.

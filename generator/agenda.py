@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from generator.records import joined
+
 _LOOKAHEAD = 32
 """How many steps ahead rows count as near."""
 
@@ -20,19 +22,20 @@ class Agenda:
 
     def add(self, rows: np.ndarray) -> None:
         is_near = rows[self._field] < self._reach
-        self._near.append(rows[is_near])
-        self._far.append(rows[~is_near])
+        self._near.append(rows.compress(is_near))
+        self._far.append(rows.compress(~is_near))
 
     def take(self, until: int, step: int = 0) -> np.ndarray:
         """The rows before ``until``, in order; rows of the same time in the order in which they were added."""
         if until > self._reach:
             self._reach = until + _LOOKAHEAD * step
-            far = np.concatenate(self._far)
+            far = joined(self._far)
             is_near = far[self._field] < self._reach
-            self._near.append(far[is_near])
-            self._far = [far[~is_near]]
-        near = np.concatenate(self._near)
-        is_due = near[self._field] < until
-        self._near = [near[~is_due]]
-        due = near[is_due]
-        return due[np.argsort(due[self._field], kind="stable")]
+            self._near.append(far.compress(is_near))
+            self._far = [far.compress(~is_near)]
+        near = joined(self._near)
+        moments = np.ascontiguousarray(near[self._field])
+        is_due = moments < until
+        self._near = [near.compress(~is_due)]
+        due = np.flatnonzero(is_due)
+        return near.take(due[np.argsort(moments[due], kind="stable")])

@@ -1,9 +1,10 @@
 """Rows to JSON, a block at a time: NumPy prepares the columns, one format string a stream joins them.
 
-The format strings are made from the fields of the contract's event types; the columns are given by the same names, and
-a missing or unknown one is an error at the first block.
+The format strings are made for the fields of the contract's event types; a missing or unknown one is an error when the
+shop opens. What fields in a row take from the same table is looked up as one text, with the fields' names.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final, get_args
 
 import numpy as np
@@ -16,19 +17,37 @@ from generator.stock import REASONS
 from generator.visitors import ANONYMOUS, COUNTRIES, DEVICES, Visitors
 from generator.walk import REFERRERS, VIEWS_OF_PRODUCT
 
+Fields = str | tuple[str, ...]
 _HEX: Final = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), dtype="u2")
-_MILLISECONDS: Final = np.array([f'.{ms:03d}Z"' for ms in range(1000)], dtype=object)
+_OF_MINUTE: Final = np.array([f'{ms // 1000:02d}.{ms % 1000:03d}Z"' for ms in range(60_000)], dtype=object)
 _NULL: Final = "null"
+_OF_VIEW: Final = ("page", "product_id", "category")
+_OF_ORIGIN: Final = ("device", "referrer", "country")
+_OF_PRODUCT: Final = ("product_id", "category")
 (CURRENCY,) = get_args(Purchase.__annotations__["currency"])
 
 
-def json_lines(stream: Stream, **columns: list[Any]) -> list[str]:
-    """JSON texts of the stream's events from columns of JSON fragments, one column a field."""
-    fields = stream.event.__struct_fields__
-    if set(columns) != set(fields):
-        raise TypeError(f"columns {sorted(columns)} are not the fields of {stream.name}, {sorted(fields)}")
-    line = "{" + ",".join(f'"{field}":%s' for field in fields) + "}"
-    return list(map(line.__mod__, zip(*(columns[field] for field in fields), strict=True)))
+class Lines:
+    """The JSON texts of a stream's events."""
+
+    def __init__(self, stream: Stream, columns: Mapping[Fields, str]) -> None:
+        """``columns``: how each field, in their order, is written from a column, in the way of ``%``; without ``%`` it
+        is always the same. A column for several fields has their names as well (:func:`named`). Raises ``TypeError``
+        where these are not the stream's fields.
+        """
+        given = [name for fields in columns for name in _names(fields)]
+        if given != list(stream.event.__struct_fields__):
+            raise TypeError(f"columns {given} are not the fields of {stream.name}, {stream.event.__struct_fields__}")
+        written = (f'"{fields}":{text}' if isinstance(fields, str) else text for fields, text in columns.items())
+        self._line = "{" + ",".join(written) + "}"
+
+    def of(self, *columns: list[Any]) -> list[str]:
+        """A text for each row of the columns, which are those that vary."""
+        return list(map(self._line.__mod__, zip(*columns, strict=True)))
+
+
+def _names(fields: Fields) -> tuple[str, ...]:
+    return (fields,) if isinstance(fields, str) else fields
 
 
 def quoted(texts: list[str] | tuple[str, ...]) -> np.ndarray:
@@ -36,12 +55,21 @@ def quoted(texts: list[str] | tuple[str, ...]) -> np.ndarray:
     return np.array([f'"{text}"' for text in texts], dtype=object)
 
 
+def named(fields: tuple[str, ...], *values: np.ndarray) -> np.ndarray:
+    """JSON members of these fields, to be looked up by the index that the values have in common."""
+    rows = zip(*values, strict=True)
+    return np.array([",".join(map('"{}":{}'.format, fields, row)) for row in rows], dtype=object)
+
+
 def times(ms: np.ndarray) -> list[str]:
     """Event times as JSON strings."""
-    seconds, rest = np.divmod(ms, 1000)
-    distinct, index = np.unique(seconds, return_inverse=True)
-    texts = np.array([f'"{text}' for text in np.datetime_as_string(distinct.astype("datetime64[s]"))], dtype=object)
-    return (texts[index] + _MILLISECONDS[rest]).tolist()
+    minutes, rest = np.divmod(ms, 60_000)
+    there = np.zeros(np.ptp(minutes) + 1, dtype=bool)
+    index = minutes - minutes.min()
+    there[index] = True
+    distinct = (minutes.min() + np.flatnonzero(there)).astype("datetime64[m]")
+    texts = np.array([f'"{text}:' for text in np.datetime_as_string(distinct)], dtype=object)
+    return (texts[(np.cumsum(there) - 1)[index]] + _OF_MINUTE[rest]).tolist()
 
 
 def money(cents: int) -> str:
@@ -68,12 +96,12 @@ class EventIds:
         random[:, 2] = random[:, 2] & 0x0F | 0x40
         random[:, 4] = random[:, 4] & 0x3F | 0x80
         digits = _HEX[random].view("u1").reshape(count, 24)
-        text = np.full((count, 36), ord("-"), dtype="u1")
+        text = np.full((count, 36), ord("-"), dtype="u4")
         text[:, :8] = np.frombuffer(self.prefix.encode(), dtype="u1")
         for start, width, source in ((9, 4, 0), (14, 4, 4), (19, 4, 8), (24, 12, 12)):
             text[:, start : start + width] = digits[:, source : source + width]
-        joined = text.tobytes().decode("ascii")
-        return [joined[at : at + 36] for at in range(0, 36 * count, 36)]
+        ids: list[str] = text.view("U36").ravel().tolist()
+        return ids
 
 
 class Encoder:
@@ -85,80 +113,80 @@ class Encoder:
         """``prefix`` begins session and order ids; ``critical`` is the threshold of each product and warehouse, now."""
         self._prefix = prefix
         self._critical = critical
+        session, order = (f'"{kind}{prefix}-%x"' for kind in "so")
+        when = {"event_id": '"%s"', "event_time": "%s"}
+        self._click_lines = Lines(
+            CLICKS, {**when, "user_id": '"%s"', "session_id": session, _OF_VIEW: "%s", _OF_ORIGIN: "%s"}
+        )
+        who = {"order_id": order, "user_id": '"%s"', "session_id": session}
+        paid = {"unit_price": '"%s"', "total": '"%s"', "currency": f'"{CURRENCY}"', "payment_method": "%s"}
+        self._purchase_lines = Lines(PURCHASES, {**when, **who, _OF_PRODUCT: "%s", "quantity": "%d", **paid})
+        moved = {"product_id": "%s", "warehouse": "%s", "stock_level": "%d", "change": "%d", "reason": "%s"}
+        self._inventory_lines = Lines(INVENTORY, {**when, **moved, "critical_threshold": "%d"})
         self._product_keys = np.array(catalogue.ids, dtype=object)
         self._user_keys = np.array(visitors.ids, dtype=object)
         self._products = quoted(catalogue.ids)
         self._categories = quoted(CATEGORIES)
-        self._product_categories = self._categories[catalogue.category]
+        product_categories = self._categories[catalogue.category]
+        self._sold = named(_OF_PRODUCT, self._products, product_categories)
         self._warehouses = quoted(warehouses)
         self._payments = quoted(get_args(PaymentMethod))
         self._reasons = quoted(REASONS)
         origins = [(device, referrer, country) for device in DEVICES for referrer in REFERRERS for country in COUNTRIES]
-        self._devices, self._referrers, self._countries = (quoted(texts) for texts in zip(*origins, strict=True))
+        self._origins = named(_OF_ORIGIN, *(quoted(texts) for texts in zip(*origins, strict=True)))
 
         # By view, in the numbering of walk.py.
         home, category, product, cart, checkout, search, removal = quoted(get_args(Page))
         plain = [home, checkout, search]
-        self._view_page = np.array(
+        pages = np.array(
             plain + [category] * len(CATEGORIES) + [product, cart, removal] * len(catalogue.ids), dtype=object
         )
         none = np.array([_NULL] * len(plain), dtype=object)
         of_no_product = np.array([_NULL] * (len(plain) + len(CATEGORIES)), dtype=object)
-        self._view_product = np.concatenate([of_no_product, np.repeat(self._products, VIEWS_OF_PRODUCT)])
-        self._view_category = np.concatenate(
-            [none, self._categories, np.repeat(self._product_categories, VIEWS_OF_PRODUCT)]
-        )
+        products = np.concatenate([of_no_product, np.repeat(self._products, VIEWS_OF_PRODUCT)])
+        categories = np.concatenate([none, self._categories, np.repeat(product_categories, VIEWS_OF_PRODUCT)])
+        self._views = named(_OF_VIEW, pages, products, categories)
 
     def clicks(self, rows: np.ndarray, ids: list[str]) -> tuple[list[str], list[str]]:
         users = self._users(rows)
-        view, origin = rows["view"], rows["origin"]
-        values = json_lines(
-            CLICKS,
-            event_id=[f'"{text}"' for text in ids],
-            event_time=times(rows["time"] + rows["skew"]),
-            user_id=[f'"{user}"' for user in users],
-            session_id=self._numbered("s", rows["session"]),
-            page=self._view_page[view].tolist(),
-            product_id=self._view_product[view].tolist(),
-            category=self._view_category[view].tolist(),
-            device=self._devices[origin].tolist(),
-            referrer=self._referrers[origin].tolist(),
-            country=self._countries[origin].tolist(),
+        values = self._click_lines.of(
+            ids,
+            times(rows["time"] + rows["skew"]),
+            users,
+            rows["session"].tolist(),
+            self._views[rows["view"]].tolist(),
+            self._origins[rows["origin"]].tolist(),
         )
         return values, users
 
     def purchases(self, rows: np.ndarray, ids: list[str]) -> tuple[list[str], list[str]]:
         users = self._users(rows)
-        product = rows["product"]
-        values = json_lines(
-            PURCHASES,
-            event_id=[f'"{text}"' for text in ids],
-            event_time=times(rows["time"] + rows["skew"]),
-            order_id=self._numbered("o", rows["session"]),
-            user_id=[f'"{user}"' for user in users],
-            session_id=self._numbered("s", rows["session"]),
-            product_id=self._products[product].tolist(),
-            category=self._product_categories[product].tolist(),
-            quantity=rows["quantity"].tolist(),
-            unit_price=[f'"{money(cents)}"' for cents in rows["cents"].tolist()],
-            total=[f'"{money(cents)}"' for cents in total_cents(rows).tolist()],
-            currency=[f'"{CURRENCY}"'] * len(rows),
-            payment_method=self._payments[rows["payment"]].tolist(),
+        sessions = rows["session"].tolist()
+        values = self._purchase_lines.of(
+            ids,
+            times(rows["time"] + rows["skew"]),
+            sessions,  # a session has one order
+            users,
+            sessions,
+            self._sold[rows["product"]].tolist(),
+            rows["quantity"].tolist(),
+            list(map(money, rows["cents"].tolist())),
+            list(map(money, total_cents(rows).tolist())),
+            self._payments[rows["payment"]].tolist(),
         )
         return values, users
 
     def inventory(self, rows: np.ndarray, ids: list[str]) -> tuple[list[str], list[str]]:
         warehouse, product = np.divmod(rows["pair"], len(self._products))
-        values = json_lines(
-            INVENTORY,
-            event_id=[f'"{text}"' for text in ids],
-            event_time=times(rows["time"] + rows["skew"]),
-            product_id=self._products[product].tolist(),
-            warehouse=self._warehouses[warehouse].tolist(),
-            stock_level=rows["level"].tolist(),
-            change=rows["change"].tolist(),
-            reason=self._reasons[rows["reason"]].tolist(),
-            critical_threshold=self._critical[rows["pair"]].tolist(),
+        values = self._inventory_lines.of(
+            ids,
+            times(rows["time"] + rows["skew"]),
+            self._products[product].tolist(),
+            self._warehouses[warehouse].tolist(),
+            rows["level"].tolist(),
+            rows["change"].tolist(),
+            self._reasons[rows["reason"]].tolist(),
+            self._critical[rows["pair"]].tolist(),
         )
         return values, self._product_keys[product].tolist()
 
@@ -172,6 +200,3 @@ class Encoder:
         unknown = np.flatnonzero(rows["unknown"])
         users[unknown] = [f"{ANONYMOUS}-{self._prefix}-{number:x}" for number in rows["session"][unknown].tolist()]
         return users.tolist()
-
-    def _numbered(self, kind: str, numbers: np.ndarray) -> list[str]:
-        return [f'"{kind}{self._prefix}-{number:x}"' for number in numbers.tolist()]

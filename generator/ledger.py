@@ -107,7 +107,7 @@ class Ledger:
         for number in np.flatnonzero(counts).tolist():
             stream, label = divmod(number, len(LABELS))
             self.counts[STREAMS[stream]].add(LABELS[label], int(counts[number]))
-        events = facts[np.isin(facts["kind"], EVENTS)]
+        events = facts.compress(np.isin(facts["kind"], EVENTS))
         if not len(events):
             return
         first, last = int(events["time"].min()), int(events["time"].max())
@@ -116,8 +116,8 @@ class Ledger:
         days = events["time"] // DAY_MS
         for number in range(first // DAY_MS, last // DAY_MS + 1):
             if np.any(days == number):
-                self._add_to_day(number, events[days == number])
-        paid = events[events["cents"] > 0]
+                self._add_to_day(number, events.compress(days == number))
+        paid = events.compress(events["cents"] > 0)
         for minute, cents in zip((paid["time"] // MINUTE_MS).tolist(), paid["cents"].tolist(), strict=True):
             self.minutes[minute] = self.minutes.get(minute, 0) + cents
         if self.config.day is None:

@@ -21,7 +21,7 @@ from generator.catalogue import Catalogue, change_ms, first_change, founded_day
 from generator.config import DAY_MS, WATERMARK_MS, Config, rng_for
 from generator.encode import Encoder, EventIds, total_cents
 from generator.imperfections import COPY_MS, DEFECTS_OF, STALE_COPY_MS, delays, malformed
-from generator.records import FACTS, Batch, Kind
+from generator.records import FACTS, Batch, Kind, joined
 from generator.stock import ADJUSTMENTS_PER_SALE, STOCK_ROW, Stock
 from generator.visitors import PLACES, Visitors
 from generator.walk import CLICK_ROW, PURCHASE_ROW, Walk
@@ -200,10 +200,10 @@ class Shop:
             clicks, purchases = self.walk.play(self._rng, begins[part], wanted[part], self._sessions, known)
             self._sessions += len(begins[part])
             if self.end is not None:
-                clicks = clicks[clicks["time"] < self.end]
-                purchases = purchases[purchases["time"] < self.end - LAST_ORDERS_MS]
-            self._clicks.add(clicks[clicks["time"] >= self.start])
-            self._purchases.add(purchases[purchases["time"] >= self.start])
+                clicks = clicks.compress(clicks["time"] < self.end)
+                purchases = purchases.compress(purchases["time"] < self.end - LAST_ORDERS_MS)
+            self._clicks.add(clicks.compress(clicks["time"] >= self.start))
+            self._purchases.add(purchases.compress(purchases["time"] >= self.start))
 
     def _known(self, begins: np.ndarray) -> np.ndarray | float:
         """The cumulative activity of the visitors who know the shop by each time; on the last day all of them do."""
@@ -220,7 +220,7 @@ class Shop:
         first = self._warehouse[purchases["user"]] * len(self.catalogue.ids) + purchases["product"]
         stock_end = end if self.end is None else max(start, min(end, self.end - LAST_ORDERS_MS))
         changes, sold = self.stock.play(purchases, first, start, stock_end)
-        for agenda, rows in zip(self._outgoing, (clicks, purchases[sold], changes), strict=True):
+        for agenda, rows in zip(self._outgoing, (clicks, purchases.compress(sold), changes), strict=True):
             rows["time"] += self.shift
             rows["send"] = rows["time"] + delays(self._rng, self.config.imperfections, rows["time"], self.end)
             if rows.dtype != STOCK_ROW:
@@ -272,7 +272,7 @@ class Shop:
             ids.append(event_id)
         if not facts:
             return Batch(np.empty(0, dtype=FACTS), [], [], [])
-        batch = Batch(np.concatenate(facts), keys, values, ids)
+        batch = Batch(joined(facts), keys, values, ids)
         return batch.take(np.argsort(batch.facts["send"], kind="stable"))
 
     def _plan_copies(self, facts: np.ndarray, keys: list[str], values: list[str], ids: list[str]) -> None:

@@ -103,11 +103,14 @@ class ConfluentSink:
     def send(self, batch: Batch, start: int, stop: int) -> None:
         part = slice(start, stop)
         facts = batch.facts[part]
-        produce, on_delivery = self._produce, self._on_delivery
+        produce, on_delivery = self._producer.produce, self._on_delivery
         for stream, label, key, value in zip(
             facts["stream"].tolist(), labels(facts).tolist(), batch.keys[part], batch.values[part], strict=True
         ):
-            produce(_TOPICS[stream], value, key, on_delivery[label])
+            try:
+                produce(_TOPICS[stream], value, key, kafka.BY_KEY, on_delivery[label])
+            except BufferError:
+                self._produce(_TOPICS[stream], value, key, on_delivery[label])
         self._producer.poll(0)
 
     def publish(self, products: list[Product]) -> None:
@@ -117,6 +120,7 @@ class ConfluentSink:
             )
 
     def _produce(self, topic: str, value: str | bytes, key: str, on_delivery: Callable[[Any, Any], None]) -> None:
+        """Waits where the queue is full."""
         while True:
             try:
                 self._producer.produce(topic, value, key, on_delivery=on_delivery)

@@ -34,7 +34,7 @@ from generator.presets import (
     Chances,
     Preset,
 )
-from generator.records import WHEN
+from generator.records import WHEN, joined
 from generator.visitors import COUNTRIES, DEVICES, Visitors
 
 DWELL_SECONDS: Final = {
@@ -243,7 +243,7 @@ class Walk:
             removals.append((session[removed], product[removed]))
             eagerness[session[carted]] = tables.eagerness[referrer[session[carted]]] * self._preset.again
 
-        walked = np.concatenate(clicks)
+        walked = joined(clicks)
         walked["session"] += first_session
         purchases = self._orders(rng, user, carts, removals, orders)
         purchases["unknown"] = unknown[purchases["session"]]

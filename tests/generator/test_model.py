@@ -1,5 +1,6 @@
 """The simulated shop against its stated model (generator/README.md), with fixed seeds."""
 
+import json
 from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -13,12 +14,14 @@ from contracts.events import CLICKS, INVENTORY, PURCHASES, STREAMS, StockChange,
 from generator import arrivals, presets, stock, walk
 from generator.catalogue import FIRST_PRODUCTS, TRADE, Catalogue
 from generator.config import DAY_MS, MINUTE_MS, Config, FlashSale, Share, rng_for
-from generator.encode import Encoder, EventIds, json_lines
+from generator.encode import Encoder, EventIds, Lines, times
 from generator.presets import DEMO
 from generator.stock import Stock
 from generator.visitors import RETURN_RATE, Visitors
 from tests.support.account import Account
 from tests.support.shop import DAY, EVENTS, FLAWLESS
+
+EPOCH_MS = int(datetime(2026, 11, 20, tzinfo=UTC).timestamp()) * 1000
 
 
 def chi_square(counted: np.ndarray, expected: np.ndarray) -> float:
@@ -222,5 +225,15 @@ def test_changes_of_a_shelf_in_one_millisecond_are_told_apart() -> None:
 
 
 def test_columns_must_be_the_fields_of_the_contract() -> None:
-    with pytest.raises(TypeError, match="not the fields of clicks"):
-        json_lines(CLICKS, event_id=["1"], colour=["red"])
+    right = dict.fromkeys(CLICKS.event.__struct_fields__, "%s")
+    assert Lines(CLICKS, right)
+    for wrong in ({**right, "colour": "%s"}, {"event_id": "%s"}, dict(reversed(right.items()))):
+        with pytest.raises(TypeError, match="not the fields of clicks"):
+            Lines(CLICKS, wrong)
+
+
+@pytest.mark.parametrize("span", [1, 60_000, DAY_MS, 400 * DAY_MS])
+def test_times_are_written_as_the_contract_reads_them(span: int) -> None:
+    ms = EPOCH_MS + rng_for("times", span).integers(-span, span, 500)
+    for text, value in zip(times(ms), ms.tolist(), strict=True):
+        assert datetime.fromisoformat(json.loads(text)).timestamp() * 1000 == pytest.approx(value, abs=0.01)

@@ -260,7 +260,7 @@ def test_only_the_password_opens(layers: KnownLayers) -> None:
             assert answer.status_code == 401, (path, given)
             assert answer.headers["www-authenticate"].startswith("Basic ")
     for header in ("Basic", "Basic %%%", "Bearer " + PASSWORD, "Basic c2hvcA==", "Basic \u00e4"):
-        assert api.get("/v1/today", headers={"Authorization": header.encode("latin-1")}).status_code == 401
+        assert api.get("/v1/today", headers={b"Authorization": header.encode("latin-1")}).status_code == 401
     assert api.get("/v1/today", auth=("shop", PASSWORD)).status_code == 200
     assert api.get("/healthz").status_code == 200
 
