@@ -30,10 +30,10 @@ _OF_PRODUCT: Final = ("product_id", "category")
 class Lines:
     """The JSON texts of a stream's events."""
 
-    def __init__(self, stream: Stream, columns: Mapping[Fields, str]) -> None:
-        """``columns``: how each field, in their order, is written from a column, in the way of ``%``; without ``%`` it
-        is always the same. A column for several fields has their names as well (:func:`named`). Raises ``TypeError``
-        where these are not the stream's fields.
+    def __init__(self, stream: Stream, columns: Mapping[Any, str]) -> None:
+        """``columns``: by field, in their order, how it is written from a column, in the way of ``%``; without ``%`` it
+        is always the same. A column for several fields in a row, then a tuple, has their names as well (:func:`named`).
+        Raises ``TypeError`` where these are not the stream's fields.
         """
         given = [name for fields in columns for name in _names(fields)]
         if given != list(stream.event.__struct_fields__):
