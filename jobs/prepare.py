@@ -23,6 +23,7 @@ from clients.sql import SQL_SETTINGS
 from contracts import paths
 from contracts.acls import CLIENTS
 from contracts.command import run, with_settings
+from contracts.errors import NotReady, Refused
 from contracts.hbase import HBASE_TABLES, HBaseTable
 from contracts.hive import DATABASE, MARTS, RAW, Column, HiveTable
 from contracts.settings import Settings
@@ -232,11 +233,18 @@ def hive_tables(settings: Settings, timeout: float) -> None:
 @timeout
 @with_settings(*KAFKA_SETTINGS, *HDFS_SETTINGS, *HBASE_SETTINGS, *SQL_SETTINGS)
 def wait(settings: Settings, names: tuple[str, ...], timeout: float) -> None:
-    """Wait until all of it is there; create nothing."""
+    """Wait until all of it is there; create nothing. Refusals are waited out: a user's login and rights come as well."""
     for name in names:
-        missing = partial(PARTS[name].missing, settings)
+        missing = partial(_missing, settings, name)
         retry.until(missing, not_, seconds=timeout, pause=PAUSE_SECONDS, what=f"the missing {name}")
         log.info("there", part=name)
+
+
+def _missing(settings: Settings, name: str) -> list[str]:
+    try:
+        return PARTS[name].missing(settings)
+    except Refused as error:
+        raise NotReady(str(error)) from error
 
 
 def _create(name: str, settings: Settings, seconds: float, create: Create | None = None) -> None:

@@ -1,6 +1,9 @@
 """How the settings of Kafka are said to each library, what a broker's refusal becomes, what each client may do."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,6 +13,7 @@ import pytest
 import trustme
 from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
+from kafka.admin import UserScramCredentialUpsertion
 from kafka.protocol.admin import DescribeClientQuotasRequest
 
 from clients import kafka, retry
@@ -134,6 +138,21 @@ CALLS: dict[str, Callable[[Settings], object]] = {
     "admin": prepare.missing_topics,
     "consumer": list_topics,
 }
+
+
+def test_who_waits_waits_for_its_login_as_well(known: Settings, authority: trustme.CA, tmp_path: Path) -> None:
+    prepare.prepare(known, "topics")
+    folder = credentials(tmp_path / "later", authority, PASSWORD)
+    later = replace(known, kafka_user="later", kafka_credentials=folder)
+    command = [sys.executable, "-m", "jobs.prepare", "wait", "--for", "topics", "--timeout", "60"]
+    environment = {**os.environ, **later.as_environment()}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as waiting:
+        assert waiting.stderr
+        assert "refused the user later" in waiting.stderr.readline()
+        with kafka.admin(known) as admin:
+            admin.alter_user_scram_credentials([UserScramCredentialUpsertion("later", kafka.MECHANISM, PASSWORD)])
+        printed = waiting.stderr.read()
+    assert waiting.returncode == 0, printed
 
 
 def quotas(settings: Settings) -> dict[str, float]:
