@@ -233,7 +233,7 @@ def hive_tables(settings: Settings, timeout: float) -> None:
 @timeout
 @with_settings(*KAFKA_SETTINGS, *HDFS_SETTINGS, *HBASE_SETTINGS, *SQL_SETTINGS)
 def wait(settings: Settings, names: tuple[str, ...], timeout: float) -> None:
-    """Wait until all of it is there; create nothing. Refusals are waited out: a user's login and rights come as well."""
+    """Wait until all of it is there, the right to ask among it; create nothing."""
     for name in names:
         missing = partial(_missing, settings, name)
         retry.until(missing, not_, seconds=timeout, pause=PAUSE_SECONDS, what=f"the missing {name}")
