@@ -23,13 +23,14 @@ KINDS = {
     "keda.sh/v1alpha1": crds.keda,
     "monitoring.coreos.com/v1": crds.prometheus,
 }
-OPERATED = {"Kafka", "KafkaNodePool", "KafkaTopic", "SparkApplication"}
+OPERATED = {"Kafka", "KafkaNodePool", "KafkaTopic", "SparkApplication", "KafkaUser"}
 CUSTOM: dict[str, set[str]] = {
     "default": OPERATED,
-    "production": OPERATED | {"KafkaUser"},
+    "production": OPERATED,
     "standalone": set(),
     "kind": set(),
     "impala": OPERATED,
+    "databases": set(),
 }
 """The custom kinds that each size renders."""
 

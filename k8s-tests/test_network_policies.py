@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kubernetes import client
 
+from clients.retry import until
 from dags.operators import TASK_LABELS
 from deploy import pods
 from deploy.helm import UMBRELLA, Helm, arguments
@@ -26,7 +28,7 @@ READERS = {"airflow-task", "test"}
 EVERYBODY = "everybody"
 EGRESS = "global.networkPolicies.egress"
 TASKS = "-airflow-task"
-API_SERVER = "kubernetes.default.svc:443"
+NEIGHBOUR = "neighbour"
 INTENDED: dict[tuple[str, int], set[str]] = {
     ("kafka", 9092): {"kafka", "generator", "kafka-topics", "test", *JOBS},
     ("kafka", 9093): {"kafka"},
@@ -273,9 +275,48 @@ def test_the_cluster_lets_in_who_is_intended(platform: Platform, component: str)
     }
     assert len(addresses) > 20
     image = image_name("tasks", REGISTRY or "docker.io")
-    command = inside.command("connect", json.dumps([*addresses, API_SERVER]))
+    command = inside.command("connect", json.dumps(list(addresses)))
     printed = pods.run(platform.release, image, command, component=component, kafka_client=platform.kafka_client)
-    answered = json.loads(printed.splitlines()[-1])
-    assert API_SERVER not in answered
-    reached = {addresses[address] for address in answered}
+    reached = {addresses[address] for address in json.loads(printed.splitlines()[-1])}
     assert reached == {place for place in addresses.values() if {component, EVERYBODY} & INTENDED.get(place, set())}
+
+
+@pytest.fixture
+def neighbour(platform: Platform) -> Iterator[str]:
+    """The address of a pod that is none of the platform's and takes connections: the kubelet says so."""
+    core, namespace = platform.release.core, platform.release.namespace
+    image = image_name("tasks", REGISTRY or "docker.io")
+    container = {
+        "name": NEIGHBOUR,
+        "image": image,
+        "command": ["python", "-m", "http.server", "8000"],
+        "readinessProbe": {"tcpSocket": {"port": 8000}, "periodSeconds": 1},
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    security = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    spec = {"containers": [container], "securityContext": security, "terminationGracePeriodSeconds": 0}
+    core.create_namespaced_pod(namespace, {"metadata": {"name": NEIGHBOUR}, "spec": spec})
+
+    def ready() -> str:
+        status = core.read_namespaced_pod(NEIGHBOUR, namespace).status
+        return str(status.pod_ip) if status.container_statuses and status.container_statuses[0].ready else ""
+
+    yield f"{until(ready, seconds=120, what='a neighbour that listens')}:8000"
+    core.delete_namespaced_pod(NEIGHBOUR, namespace)
+
+
+def test_the_cluster_lets_a_pod_out_to_the_platform_alone(platform: Platform, neighbour: str) -> None:
+    if platform.cluster.provider.name == "existing":
+        pytest.skip("whether the network of an existing cluster enforces NetworkPolicies is not known")
+    kafka = f"{platform.release.name}-kafka-bootstrap:9092"
+    assert platform.inside("connect", json.dumps([kafka, neighbour])) == [kafka]
+    name, namespace = f"{platform.release.name}-egress", platform.release.namespace
+    networking = client.NetworkingV1Api(platform.release.api)
+    policy = networking.read_namespaced_network_policy(name, namespace)
+    peer = client.V1NetworkPolicyPeer(ip_block=client.V1IPBlock(cidr=f"{neighbour.partition(':')[0]}/32"))
+    opened = [*policy.spec.egress, client.V1NetworkPolicyEgressRule(to=[peer])]
+    networking.patch_namespaced_network_policy(name, namespace, {"spec": {"egress": opened}})
+    try:
+        assert platform.inside("connect", json.dumps([kafka, neighbour])) == [kafka, neighbour]
+    finally:
+        networking.patch_namespaced_network_policy(name, namespace, {"spec": {"egress": policy.spec.egress}})
