@@ -18,7 +18,8 @@ pytestmark = pytest.mark.faults
 
 NAMESPACE = "ecommerce-databases"
 OWN = "postgres"
-PASSWORD = "p@ss/w:r d?&#%'$"  # noqa: S105
+PASSWORDS = {"flow": "p@ss/w:r d?&#%'$", "lake": "p@ss/w:rd?&#%$"}
+"""By database; Hive's schema tool takes no blanks and no quotes."""
 METASTORE = f"{NAME}-hive-metastore"
 BACKUP = f"{METASTORE}-postgres-backup"
 SECONDS = 300
@@ -27,17 +28,18 @@ RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"
 
 
 def external(database: str) -> dict[str, object]:
-    """A part's values for a database on the server of this test."""
+    """A part's values for a database on the server of this test, whose owner has its name."""
     tls = {"sslmode": "verify-full", "caSecret": OWN}
-    return {"existingSecret": OWN, "external": {"host": OWN, "database": database, "user": "owner", **tls}}
+    return {"existingSecret": database, "external": {"host": OWN, "database": database, "user": database, **tls}}
 
 
 def own_postgres(core: client.CoreV1Api) -> None:
     """A server that asks for TLS, with the databases flow and lake, under the name ``postgres``."""
     authority = trustme.CA()
     certificate = authority.issue_cert(OWN)
+    for database, password in PASSWORDS.items():
+        core.create_namespaced_secret(NAMESPACE, {"metadata": {"name": database}, "stringData": {"password": password}})
     secret = {
-        "password": PASSWORD,
         "ca.crt": authority.cert_pem.bytes().decode(),
         "tls.crt": b"".join(blob.bytes() for blob in certificate.cert_chain_pems).decode(),
         "tls.key": certificate.private_key_pem.bytes().decode(),
@@ -54,9 +56,9 @@ def own_postgres(core: client.CoreV1Api) -> None:
             *("-c", "unix_socket_directories=/tmp"),
         ],
         "env": [
-            {"name": "POSTGRES_USER", "value": "owner"},
+            {"name": "POSTGRES_USER", "value": "flow"},
             {"name": "POSTGRES_DB", "value": "flow"},
-            {"name": "POSTGRES_PASSWORD", "valueFrom": {"secretKeyRef": {"name": OWN, "key": "password"}}},
+            {"name": "POSTGRES_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "flow", "key": "password"}}},
         ],
         "securityContext": RESTRICTED,
         "volumeMounts": [
@@ -76,8 +78,9 @@ def own_postgres(core: client.CoreV1Api) -> None:
         ],
     }
     core.create_namespaced_pod(NAMESPACE, {"metadata": {"name": OWN, "labels": {"app": OWN}}, "spec": spec})
-    until(lambda: sql(core, "flow", "SELECT 1"), lambda found: "1" in found, seconds=SECONDS, what="the database")
-    sql(core, "flow", "CREATE DATABASE lake")
+    until(lambda: sql(core, "flow", "SELECT 1").strip(), "1".__eq__, seconds=SECONDS, what="the database")
+    assert "CREATE ROLE" in sql(core, "flow", f"CREATE ROLE lake LOGIN PASSWORD '{PASSWORDS['lake']}'")
+    assert "CREATE DATABASE" in sql(core, "flow", "CREATE DATABASE lake OWNER lake")
     # Who does not ask by TLS is not let in.
     rules = "SELECT 'hostnossl all all all reject' UNION ALL SELECT 'hostssl all all all scram-sha-256'"
     sql(core, "flow", f"COPY ({rules}) TO '/var/lib/postgresql/data/pgdata/pg_hba.conf'")
@@ -86,7 +89,7 @@ def own_postgres(core: client.CoreV1Api) -> None:
 
 def sql(core: client.CoreV1Api, database: str, statement: str) -> str:
     """What the server answers, asked in its own pod."""
-    command = ["env", f"PGPASSWORD={PASSWORD}", "psql", "-At", "-h", "localhost", "-U", "owner", database]
+    command = ["env", f"PGPASSWORD={PASSWORDS['flow']}", "psql", "-At", "-h", "localhost", "-U", "flow", database]
     try:
         return str(
             stream(

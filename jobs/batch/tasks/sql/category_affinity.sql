@@ -30,9 +30,6 @@ categories AS (
     COALESCE(b.revenue, 0) AS revenue
   FROM viewed v
   FULL OUTER JOIN bought b ON b.category = v.category
-),
-shop AS (
-  SELECT SUM(`views`) AS `views`, SUM(units) AS units FROM categories
 )
 SELECT
   c.category,
@@ -44,7 +41,7 @@ SELECT
   CAST(RANK() OVER (ORDER BY c.`views` DESC) AS BIGINT) AS view_rank,
   CAST(RANK() OVER (ORDER BY c.units DESC) AS BIGINT) AS bought_rank,
   CAST(
-    CAST(c.units * s.`views` AS DECIMAL(28,6)) / NULLIF(c.`views` * s.units, 0) AS DECIMAL(9,4)
+    CAST(c.units * SUM(c.`views`) OVER () AS DECIMAL(28,6)) / NULLIF(c.`views` * SUM(c.units) OVER (), 0) AS DECIMAL(9,4)
   ) AS affinity,
   ${date} AS `date`
-FROM categories c CROSS JOIN shop s
+FROM categories c

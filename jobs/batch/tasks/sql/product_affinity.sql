@@ -25,9 +25,6 @@ products AS (
     COALESCE(b.revenue, 0) AS revenue
   FROM viewed v
   FULL OUTER JOIN bought b ON b.product_id = v.product_id
-),
-shop AS (
-  SELECT SUM(`views`) AS `views`, SUM(units) AS units FROM products
 )
 SELECT
   p.product_id,
@@ -38,7 +35,7 @@ SELECT
   p.units,
   CAST(p.revenue AS DECIMAL(18,2)) AS revenue,
   CAST(
-    CAST(p.units * s.`views` AS DECIMAL(28,6)) / NULLIF(p.`views` * s.units, 0) AS DECIMAL(9,4)
+    CAST(p.units * SUM(p.`views`) OVER () AS DECIMAL(28,6)) / NULLIF(p.`views` * SUM(p.units) OVER (), 0) AS DECIMAL(9,4)
   ) AS affinity,
   ${date} AS `date`
-FROM products p CROSS JOIN shop s
+FROM products p
