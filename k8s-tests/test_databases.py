@@ -134,7 +134,8 @@ def job_of(platform: Platform, name: str, **environment: str) -> str:
 
     status = until(ended, lambda found: found.succeeded or found.failed, seconds=SECONDS, what=f"the Job {name}")
     (pod,) = platform.release.core.list_namespaced_pod(NAMESPACE, label_selector=f"job-name={name}").items
-    log = str(platform.release.core.read_namespaced_pod_log(pod.metadata.name, NAMESPACE))
+    answer = platform.release.core.read_namespaced_pod_log(pod.metadata.name, NAMESPACE, _preload_content=False)
+    log: str = answer.data.decode()
     assert status.succeeded, log
     return log
 
