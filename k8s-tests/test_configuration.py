@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from local.site import TEMPLATES
-from support.rendering import SIZES, of, render
+from support.rendering import PLAIN, SIZES, of, render
 
 FILES = {
     "hadoop/conf/core-site.xml": "lambda-hdfs",
@@ -43,7 +43,8 @@ def settings(text: str, name: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("file", FILES)
 def test_a_chart_sets_what_the_local_server_is_set_to(charts: Path, file: str) -> None:
-    config = of(render(SIZES["kind"]), "ConfigMap")[FILES[file]]["data"]
+    # Kafka as the local one: without logins.
+    config = of(render(SIZES["kind"], **PLAIN), "ConfigMap")[FILES[file]]["data"]
     name = file.rpartition("/")[2]
     local, chart = settings((TEMPLATES / file).read_text(), name), settings(config[name], name)
     # What a template fills in is a place, and places differ.
