@@ -204,6 +204,12 @@ def test_what_is_outside_needs_a_way_out(charts: Path, name: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("part", ["airflow", "hive-metastore", "serving", "generator", "kafka", "hdfs", "hbase"])
+def test_egress_is_limited_without_a_part_as_well(charts: Path, part: str) -> None:
+    """Helm knows no values of a part that is not installed."""
+    assert "lambda-egress" in of(render((STANDALONE,), **{f"{part}.enabled": False}), "NetworkPolicy")
+
+
 def waits(spec: dict[str, Any], settings: dict[str, str]) -> Iterator[str]:
     """The ``host:port`` that a pod waits for, and that its Job asks."""
     parts = {

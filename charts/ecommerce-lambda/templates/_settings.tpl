@@ -28,13 +28,13 @@ ECOMMERCE_RETENTION_SPEED_DAYS: {{ .Values.lake.retention.speedDays | quote }}
 {{- $outside := dict -}}
 {{- range $key, $address := .Values.global.addresses }}{{ $_ := set $outside (printf "global.addresses.%s" $key) $address }}{{ end -}}
 {{- range $part := list "airflow" "hive-metastore" }}
-{{- $_ := set $outside (printf "%s.postgres.external.host" $part) (index $.Values $part "postgres" "external" "host") -}}
+{{- $_ := set $outside (printf "%s.postgres.external.host" $part) (dig "postgres" "external" "host" "" (index $.Values $part)) -}}
 {{- end }}
 {{- range $kind := list "metrics" "traces" }}
-{{- $_ := set $outside (printf "airflow.%s.otlpEndpoint" $kind) (index $.Values.airflow $kind "otlpEndpoint") -}}
+{{- $_ := set $outside (printf "airflow.%s.otlpEndpoint" $kind) (dig $kind "otlpEndpoint" "" $.Values.airflow) -}}
 {{- end }}
-{{- $_ := set $outside "airflow.lineage.openlineageUrl" .Values.airflow.lineage.openlineageUrl -}}
-{{- $_ := set $outside "serving.traces.otlpEndpoint" .Values.serving.traces.otlpEndpoint -}}
+{{- $_ := set $outside "airflow.lineage.openlineageUrl" (dig "lineage" "openlineageUrl" "" .Values.airflow) -}}
+{{- $_ := set $outside "serving.traces.otlpEndpoint" (dig "traces" "otlpEndpoint" "" .Values.serving) -}}
 {{- range $name, $address := $outside }}
 {{- if and $address (not $.Values.global.networkPolicies.egress.allow) -}}
 {{- fail (printf "%s is %s, and pods may reach nothing but the platform: say in global.networkPolicies.egress.allow where that is, or set global.networkPolicies.egress.restricted to false" $name $address) -}}
