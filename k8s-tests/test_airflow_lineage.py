@@ -4,18 +4,12 @@ OpenLineage's events are read as JSON, as its API takes them: https://openlineag
 """
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
-from local import airflow
+from support.dag import Dag
 from support.rendering import told
+from tests.support.collector import receiver
 
 DAG = """
 from airflow.sdk import DAG
@@ -26,37 +20,16 @@ with DAG("traced", schedule=None):
 """
 
 
-@contextmanager
-def receiver() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """The address of what takes OpenLineage's events, and those that came."""
+def test_a_run_says_which_tables_its_tasks_read_and_write(charts: Path, tmp_path: Path) -> None:
     events: list[dict[str, Any]] = []
 
-    class Receiver(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            assert self.path == "/api/v1/lineage"
-            events.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-            self.send_response(201)
-            self.end_headers()
+    def take(path: str, body: bytes) -> None:
+        assert path == "/api/v1/lineage"
+        events.append(json.loads(body))
 
-        def log_message(self, *_: object) -> None:
-            """Says nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", events
-        server.shutdown()
-
-
-def test_a_run_says_which_tables_its_tasks_read_and_write(charts: Path, tmp_path: Path) -> None:
-    dags = tmp_path / "dags"
-    dags.mkdir()
-    (dags / "traced.py").write_text(DAG)
-    environment = {**os.environ, **airflow.environment(tmp_path / "airflow"), "AIRFLOW__CORE__DAGS_FOLDER": str(dags)}
-    airflow.migrate(environment)
-    run = [sys.executable, "-m", "airflow", "dags", "test", "traced"]
-    with receiver() as (address, events):
-        variables = told("lineage.openlineageUrl", address)
-        subprocess.run(run, env={**environment, **variables}, check=True, timeout=300)
+    dag = Dag(DAG, tmp_path)
+    with receiver(take) as address:
+        dag.run(told("lineage.openlineageUrl", address))
     ended = {event["job"]["name"]: event for event in events if event["eventType"] == "COMPLETE"}
     assert {event["job"]["namespace"] for event in events} == {"shop/lambda"}
     assert set(ended) == {"traced", "traced.mart"}

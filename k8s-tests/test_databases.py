@@ -11,7 +11,18 @@ from kubernetes.stream import stream
 
 from clients.retry import until
 from images.builder import image_name
-from support.platform import NAME, RATE, REGISTRY, Cluster, Platform, exact, installed, make_room
+from support.platform import (
+    NAME,
+    RATE,
+    REGISTRY,
+    RESTRICTED_CONTAINER,
+    RESTRICTED_POD,
+    Cluster,
+    Platform,
+    exact,
+    installed,
+    make_room,
+)
 from support.shop import Shop
 
 pytestmark = pytest.mark.faults
@@ -24,7 +35,6 @@ METASTORE = f"{NAME}-hive-metastore"
 BACKUP = f"{METASTORE}-postgres-backup"
 SECONDS = 300
 EGRESS = "global.networkPolicies.egress.allow"
-RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
 def external(database: str) -> dict[str, object]:
@@ -60,7 +70,7 @@ def own_postgres(core: client.CoreV1Api) -> None:
             {"name": "POSTGRES_DB", "value": "flow"},
             {"name": "POSTGRES_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "flow", "key": "password"}}},
         ],
-        "securityContext": RESTRICTED,
+        "securityContext": RESTRICTED_CONTAINER,
         "volumeMounts": [
             {"name": "tls", "mountPath": "/etc/tls"},
             {"name": "data", "mountPath": "/var/lib/postgresql/data"},
@@ -68,10 +78,7 @@ def own_postgres(core: client.CoreV1Api) -> None:
     }
     spec = {
         "containers": [container],
-        "securityContext": {
-            **{"runAsNonRoot": True, "runAsUser": 10001, "runAsGroup": 10001, "fsGroup": 10001},
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": {**RESTRICTED_POD, "runAsUser": 10001, "runAsGroup": 10001, "fsGroup": 10001},
         "volumes": [
             {"name": "tls", "secret": {"secretName": OWN, "defaultMode": 0o440}},
             {"name": "data", "emptyDir": {}},

@@ -15,7 +15,7 @@ from deploy import pods
 from deploy.helm import UMBRELLA, Helm, arguments
 from images.builder import image_name
 from support import inside
-from support.platform import REGISTRY, Platform
+from support.platform import REGISTRY, RESTRICTED_CONTAINER, RESTRICTED_POD, Platform
 from support.rendering import SIZES, STANDALONE, containers, of, render, templates
 
 NAME = "app.kubernetes.io/name"
@@ -297,10 +297,9 @@ def neighbour(platform: Platform) -> Iterator[str]:
         "image": image,
         "command": ["python", "-m", "http.server", "8000"],
         "readinessProbe": {"tcpSocket": {"port": 8000}, "periodSeconds": 1},
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        "securityContext": RESTRICTED_CONTAINER,
     }
-    security = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
-    spec = {"containers": [container], "securityContext": security, "terminationGracePeriodSeconds": 0}
+    spec = {"containers": [container], "securityContext": RESTRICTED_POD, "terminationGracePeriodSeconds": 0}
     core.create_namespaced_pod(namespace, {"metadata": {"name": NEIGHBOUR}, "spec": spec})
 
     def ready() -> str:

@@ -26,6 +26,9 @@ HERE = Path(__file__).parents[1]
 REGISTRY = os.environ.get("REGISTRY")
 RATE = 100
 """Events/s of the generator while the platform comes up."""
+RESTRICTED_POD: dict[str, Any] = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+RESTRICTED_CONTAINER: dict[str, Any] = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+"""The security contexts that the platform's namespace asks of a test's own pods."""
 TRAFFIC_SECONDS = 20
 """For which the shop plays on after a change."""
 

@@ -179,7 +179,7 @@ metadata:
     helm.sh/resource-policy: keep
 spec:
   accessModes: [ReadWriteOnce]
-  {{- with $values.backup.persistence.storageClass | default (dig "storageClass" "" ($root.Values.global | default dict)) }}
+  {{- with include "common.storageClass" (list $root $values.backup.persistence) }}
   storageClassName: {{ . }}
   {{- end }}
   resources:

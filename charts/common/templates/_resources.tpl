@@ -39,17 +39,21 @@ so another size is refused with what to do.
 {{- fail (printf "the volumes of %s have %s, and a StatefulSet's claims cannot be changed to %s by an upgrade: enlarge each claim %s-%s-N with `kubectl patch pvc`, then `kubectl delete statefulset %s --cascade=orphan`, which leaves its pods, and upgrade again" $set $size (toString $persistence.size) .metadata.name $set $set) -}}
 {{- end -}}
 {{- end -}}
-{{- $class := $persistence.storageClass | default (dig "storageClass" "" ($root.Values.global | default dict)) -}}
 - metadata:
     name: {{ index . 1 }}
   spec:
     accessModes: [ReadWriteOnce]
-    {{- with $class }}
+    {{- with include "common.storageClass" (list $root $persistence) }}
     storageClassName: {{ . }}
     {{- end }}
     resources:
       requests:
         storage: {{ $persistence.size }}
+{{- end -}}
+
+{{/* The storage class of a volume, empty for the cluster's default: (list $ .Values.x.persistence) */}}
+{{- define "common.storageClass" -}}
+{{- (index . 1).storageClass | default (dig "storageClass" "" ((index . 0).Values.global | default dict)) -}}
 {{- end -}}
 
 {{/* Refuses to draw anything where `global.draw` is false: (list $ "the value that is to be set instead") */}}
