@@ -73,7 +73,7 @@ class Release:
             *apps.list_namespaced_stateful_set(self.namespace, label_selector=self.selector).items,
         ]
         jobs = batch.list_namespaced_job(self.namespace, label_selector=self.selector).items
-        found = [self._workload(item, _serves(item), pods) for item in servers]
+        found = [self._workload(item, serves(item), pods) for item in servers]
         found += [self._workload(item, bool(item.status.succeeded), pods) for item in jobs]
         return sorted(found, key=lambda workload: workload.name)
 
@@ -112,10 +112,16 @@ class Release:
             time.sleep(POLL_SECONDS)
 
 
-def _serves(item: Any) -> bool:
+def serves(item: Any) -> bool:
+    """Whether a Deployment's or StatefulSet's pods are ready, and all of its newest template.
+
+    As ``kubectl rollout status`` tells: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/
+    """
     wanted, status = item.spec.replicas, item.status
-    current = status.observed_generation is not None and status.observed_generation >= item.metadata.generation
-    return current and (status.ready_replicas or 0) >= wanted and (status.updated_replicas or 0) >= wanted
+    updated = status.updated_replicas or 0
+    if (status.observed_generation or 0) < item.metadata.generation:
+        return False
+    return (status.ready_replicas or 0) >= wanted and updated >= wanted and (status.replicas or 0) <= updated
 
 
 def why_not_ready(pod: Any) -> str:

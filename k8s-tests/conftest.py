@@ -21,7 +21,7 @@ from deploy.clusters.reservation import reserved
 from deploy.helm import build_dependencies
 from deploy.install import remove_namespace
 from images.builder import IMAGES, build
-from support.platform import HERE, NAMESPACE, RATE, REGISTRY, Cluster, Platform, installed, silent
+from support.platform import HERE, INSTALLED, NAMESPACE, REGISTRY, Cluster, Platform, installed, silent
 from support.shop import Shop
 
 RESERVATION = pytest.StashKey[ExitStack]()
@@ -124,7 +124,7 @@ def images(cluster: Cluster) -> None:
 def platform(cluster: Cluster, images: None, charts: Path) -> Iterator[Platform]:
     """The platform, installed from nothing in a namespace of its own, all workloads ready."""
     remove_namespace(cluster.api, NAMESPACE)
-    yield installed(cluster, NAMESPACE, {"generator.rate": RATE, "lake.compaction.graceSeconds": 20})
+    yield installed(cluster, NAMESPACE, INSTALLED)
     if not os.environ.get("KEEP"):
         remove_namespace(cluster.api, NAMESPACE)
 

@@ -9,7 +9,7 @@ from kubernetes import client
 from clients.retry import until
 from deploy.helm import UMBRELLA, Helm, arguments
 from deploy.install import VALUES, install
-from support.platform import NAME, RATE, REGISTRY, Platform, exact
+from support.platform import INSTALLED, NAME, RATE, REGISTRY, Platform, exact
 from support.shop import Shop
 
 READY_SECONDS = 900
@@ -45,8 +45,9 @@ def components(platform: Platform) -> set[str]:
 
 
 def apply(platform: Platform, **values: object) -> None:
-    """Installs or upgrades the platform with these values."""
-    install(platform.cluster.access.kubeconfig, NAME, platform.release.namespace, VALUES, REGISTRY, **values)
+    """Installs or upgrades the platform with these values beside its own."""
+    place = platform.cluster.access.kubeconfig, NAME, platform.release.namespace
+    install(*place, VALUES, REGISTRY, **{**INSTALLED, **values})
 
 
 @pytest.fixture
@@ -117,6 +118,6 @@ def test_a_reinstallation_goes_on_with_the_kept_volumes(platform: Platform, stay
     # The pods of `helm test` stay, with their logs.
     until(lambda: components(platform), lambda left: left <= {"test"}, seconds=GONE_SECONDS)
     assert kept == (volumes(platform), secrets(platform))
-    apply(platform, **{"generator.rate": RATE})
+    apply(platform)
     stays_exact()
     assert kept == (volumes(platform), secrets(platform))

@@ -14,7 +14,7 @@ from deploy import pods
 from deploy.helm import Helm
 from deploy.install import VALUES, install, remove_namespace
 from support.airflow import Airflow
-from support.platform import NAME, RATE, REGISTRY, Cluster, Platform, exact, installed, make_room
+from support.platform import NAME, RATE, REGISTRY, VIEWER, Cluster, Platform, exact, installed, make_room
 from support.rendering import PLAIN
 from support.shop import Shop
 
@@ -90,16 +90,8 @@ def test_no_log_and_no_configmap_holds_a_password(platform: Platform) -> None:
     assert [password for password in passwords if any(password in text for text in texts)] == []
 
 
-@pytest.fixture
-def with_a_viewer(platform: Platform) -> Platform:
-    values = {"generator.rate": RATE, "airflow.users": {"reader": "viewer"}}
-    install(platform.cluster.access.kubeconfig, NAME, platform.release.namespace, VALUES, REGISTRY, **values)
-    platform.release.wait("Waiting for Airflow with a viewer", READY_SECONDS)
-    return platform
-
-
-def test_a_viewer_of_airflow_reads_and_runs_nothing(with_a_viewer: Platform) -> None:
-    admin, viewer = Airflow(with_a_viewer), Airflow(with_a_viewer, "reader")
+def test_a_viewer_of_airflow_reads_and_runs_nothing(platform: Platform) -> None:
+    admin, viewer = Airflow(platform), Airflow(platform, VIEWER)
     assert viewer.get(f"dags/{DAG_ID}")["dag_id"] == admin.get(f"dags/{DAG_ID}")["dag_id"]
     assert viewer.post(f"dags/{DAG_ID}/dagRuns", {"logical_date": None}).status_code == 403
 

@@ -26,6 +26,13 @@ HERE = Path(__file__).parents[1]
 REGISTRY = os.environ.get("REGISTRY")
 RATE = 100
 """Events/s of the generator while the platform comes up."""
+VIEWER = "reader"
+INSTALLED: dict[str, object] = {
+    "generator.rate": RATE,
+    "lake.compaction.graceSeconds": 20,
+    "airflow.users": {VIEWER: "viewer"},
+}
+"""The values of the tests' common platform, beside those of :data:`VALUES`."""
 RESTRICTED_POD: dict[str, Any] = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 RESTRICTED_CONTAINER: dict[str, Any] = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 """The security contexts that the platform's namespace asks of a test's own pods."""

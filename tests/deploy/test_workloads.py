@@ -7,13 +7,19 @@ from kubernetes.client import (
     V1ContainerStateTerminated,
     V1ContainerStateWaiting,
     V1ContainerStatus,
+    V1Deployment,
+    V1DeploymentSpec,
+    V1DeploymentStatus,
+    V1LabelSelector,
+    V1ObjectMeta,
     V1Pod,
     V1PodCondition,
     V1PodSpec,
     V1PodStatus,
+    V1PodTemplateSpec,
 )
 
-from deploy.workloads import cannot_start, why_not_ready
+from deploy.workloads import cannot_start, serves, why_not_ready
 
 
 def container(name: str, ready: bool = False, **state: object) -> V1ContainerStatus:
@@ -65,3 +71,29 @@ def test_a_container_that_cannot_start_is_told_by_the_kubelet_s_reason(reason: s
     assert cannot_start(pod(waiting(reason))) is stuck
     assert not cannot_start(pod(container(reason, running=RUNNING))), "not by a name"
     assert cannot_start(pod(init=(waiting(reason),))) is stuck
+
+
+def deployment(wanted: int, generation: int = 2, **status: int) -> V1Deployment:
+    template = V1PodTemplateSpec(spec=V1PodSpec(containers=[]))
+    return V1Deployment(
+        metadata=V1ObjectMeta(generation=generation),
+        spec=V1DeploymentSpec(replicas=wanted, selector=V1LabelSelector(), template=template),
+        status=V1DeploymentStatus(**status),
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "ready"),
+    [
+        (deployment(1, observed_generation=2, replicas=1, updated_replicas=1, ready_replicas=1), True),
+        (deployment(0, observed_generation=2), True),
+        (deployment(1), False),
+        (deployment(1, observed_generation=1, replicas=1, updated_replicas=1, ready_replicas=1), False),
+        (deployment(1, observed_generation=2, replicas=1, updated_replicas=1), False),
+        (deployment(2, observed_generation=2, replicas=2, updated_replicas=1, ready_replicas=2), False),
+        # The pod before is ready still, and the new one is not.
+        (deployment(1, observed_generation=2, replicas=2, updated_replicas=1, ready_replicas=1), False),
+    ],
+)
+def test_a_deployment_serves_when_only_new_pods_are_left_and_ready(found: V1Deployment, ready: bool) -> None:
+    assert serves(found) is ready
