@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -45,11 +46,16 @@ from local.stack import Stack
 
 FOLDER: Final = REPORTS / "month"
 CATCH_UP_SECONDS: Final = 1800
-TASKS: Final[dict[str, tuple[str, ...]]] = {
-    "check_data": ("--grace", "0"),  # whatever is late has come
-    **dict.fromkeys(("repair_partitions", "revenue", "funnel", "affinity", "stock", "reconcile", "export_csv"), ()),
-}
-"""The daily run's, in an order that its graph allows, and what they are told beside the day."""
+TASKS: Final = (
+    ("check_data",),
+    ("repair_partitions",),
+    ("affinity", "revenue", "funnel", "stock"),
+    ("reconcile",),
+    ("export_csv",),
+)
+"""The daily run's: those that its graph lets run side by side, and then the next ones."""
+AT_ONCE: Final = 2
+"""Tasks side by side, one for each core."""
 ASKED: Final = 5
 """How often each query is asked; its median counts."""
 QUERIES: Final = {
@@ -97,7 +103,8 @@ class Month:
     def __init__(self, stack: Stack) -> None:
         self.stack, self.settings = stack, stack.settings()
         self.hdfs = files.client(self.settings)
-        self.variables = environment(stack.site)
+        # Whatever is late has come when a day is computed.
+        self.variables = environment(stack.site) | {"ECOMMERCE_DAY_GRACE": "0"}
         self.jobs = {job: self._started(job) for job in (paths.INGEST, paths.SPEED)}
         self.noted: list[dict[str, Any]] = []
 
@@ -140,9 +147,7 @@ class Month:
         noted["landing"] = time.monotonic() - began
         noted["landed_files"] = self._files(day)
         of_the_run = ("--date", day, "--run", f"night-{day}")
-        noted["daily_run"] = sum(
-            self.task(f"jobs.batch.tasks.{task}", *of_the_run, *arguments)[1] for task, arguments in TASKS.items()
-        )
+        noted["daily_run"] = self._daily_run(*of_the_run)
         computed = days_of(self.hdfs, date.fromisoformat(day), f"night-{day}")
         noted |= {"days_computed": len(computed), "daily_run_per_day": noted["daily_run"] / len(computed)}
         compacted, noted["compaction"] = self.task("jobs.compaction", "--older-than", "0", "--grace", "1")
@@ -152,6 +157,14 @@ class Month:
         click.echo(
             json.dumps({key: round(value, 2) if isinstance(value, float) else value for key, value in noted.items()})
         )
+
+    def _daily_run(self, *arguments: str) -> float:
+        """Its seconds."""
+        began = time.monotonic()
+        for tasks in TASKS:
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                list(pool.map(lambda task: self.task(f"jobs.batch.tasks.{task}", *arguments), tasks))
+        return time.monotonic() - began
 
     def _send(self, lines: list[Line]) -> None:
         by_topic: dict[str, kafka.Sender] = {}

@@ -16,7 +16,7 @@ from contracts.command import with_settings
 from contracts.hive import RAW
 from contracts.settings import Settings
 from jobs.batch.days import days_of
-from jobs.batch.marts import count, elapsed, gather_statistics
+from jobs.batch.marts import elapsed, gather_statistics
 from jobs.batch.options import day_option, run_option
 from jobs.compaction.exchange import show_landed_of
 
@@ -29,9 +29,8 @@ def repair_partitions(sql: Sql, day: date, hours: dict[str, list[str]]) -> None:
         started = time.monotonic()
         for statement in sql.engine.register(table, day, hours[stream]):
             sql.execute(statement)
-        rows = count(sql, table, day)
-        gather_statistics(sql, table, day, rows)
-        log.info("registered", table=table.name, date=str(day), rows=rows, seconds=elapsed(started))
+        gather_statistics(sql, table, day, len(hours[stream]))
+        log.info("registered", table=table.name, date=str(day), hours=len(hours[stream]), seconds=elapsed(started))
 
 
 def landed_hours(hdfs: InsecureClient, day: date) -> dict[str, list[str]]:
