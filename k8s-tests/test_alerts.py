@@ -191,11 +191,15 @@ def test_every_pod_monitor_finds_a_workload_and_its_ports(charts: Path, size: st
 
 @pytest.mark.parametrize("chart", ["hdfs", "hbase", "spark"])
 def test_pages_without_a_login_are_on_the_ingress_only_when_asked_for(charts: Path, chart: str) -> None:
-    def hosts(**values: bool) -> set[str]:
+    def hosts(**values: object) -> set[str]:
         found = of(render_monitored((STANDALONE,), "shop", **values), "Ingress")
         return {item["spec"]["rules"][0]["host"] for item in found.values()}
 
     with_a_login = {"airflow.localhost", "shop.localhost"}
     assert hosts() == with_a_login
     pages = {"spark-ingest.localhost", "spark-speed.localhost"} if chart == "spark" else {f"{chart}.localhost"}
-    assert hosts(**{f"{chart}.ingress.enabled": True}) == with_a_login | pages
+    guarded = {"loginInFront": True, "enabled": True}
+    values = {f"{chart}.ingress.{name}": value for name, value in guarded.items()}
+    assert (
+        hosts(**values, **{"global.networkPolicies.ingressController": [{"podSelector": {}}]}) == with_a_login | pages
+    )

@@ -210,6 +210,63 @@ def test_egress_is_limited_without_a_part_as_well(charts: Path, part: str) -> No
     assert "lambda-egress" in of(render((STANDALONE,), **{f"{part}.enabled": False}), "NetworkPolicy")
 
 
+CONTROLLER = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}
+PAGES = {
+    "hdfs": {("hdfs-namenode", 9870)},
+    "hbase": {("hbase-master", 16010)},
+    "spark": {("spark-ingest", 4040), ("spark-speed", 4040)},
+}
+
+
+@pytest.mark.parametrize("part", PAGES)
+@pytest.mark.parametrize(
+    "asks",
+    [
+        {"{part}.ingress.annotations": {"nginx.ingress.kubernetes.io/auth-url": "https://login.example.com"}},
+        {"global.ingress.annotations": {"traefik.ingress.kubernetes.io/router.middlewares": "login@kubernetescrd"}},
+        {"{part}.ingress.loginInFront": True},
+    ],
+)
+def test_a_page_without_a_login_is_the_ingress_controllers_alone(
+    charts: Path, part: str, asks: dict[str, object]
+) -> None:
+    values = {name.format(part=part): value for name, value in asks.items()} | {
+        f"{part}.ingress.enabled": True,
+        "global.networkPolicies.ingressController": [CONTROLLER],
+    }
+    manifests = render((STANDALONE,), **values)
+    policies, shown = of(manifests, "NetworkPolicy"), of(manifests, "Ingress")
+    for component, port in PAGES[part]:
+        rule = policies[f"lambda-{component}"]["spec"]["ingress"][-1]
+        assert rule == {"from": [CONTROLLER], "ports": [{"port": port, "protocol": "TCP"}]}
+    found = [item for item in shown.values() if item["spec"]["rules"][0]["host"].startswith(part)]
+    annotations = {key for item in found for key in item["metadata"].get("annotations", {})}
+    assert len(found) == len(PAGES[part])
+    assert annotations == {key for value in asks.values() if isinstance(value, dict) for key in value}
+
+
+@pytest.mark.parametrize("part", PAGES)
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({}, "puts a page on the ingress that asks nobody for a login"),
+        ({"global.ingress.annotations": {"cert-manager.io/issuer": "auth-url"}}, "asks nobody for a login"),
+        (
+            {"{part}.ingress.loginInFront": True, "global.networkPolicies.ingressController": []},
+            "say in global.networkPolicies.ingressController which pods may reach it",
+        ),
+    ],
+)
+def test_a_page_without_a_login_needs_one_in_front(
+    charts: Path, part: str, values: dict[str, object], reason: str
+) -> None:
+    named = {"global.networkPolicies.ingressController": [CONTROLLER], f"{part}.ingress.enabled": True}
+    given = named | {name.format(part=part): value for name, value in values.items()}
+    done = Helm().run("template", "lambda", str(UMBRELLA), *arguments((STANDALONE,), given))
+    assert f"{part}.ingress.enabled" in done.stderr
+    assert reason in done.stderr
+
+
 def waits(spec: dict[str, Any], settings: dict[str, str]) -> Iterator[str]:
     """The ``host:port`` that a pod waits for, and that its Job asks."""
     parts = {

@@ -73,7 +73,7 @@ def test_a_dry_run_changes_nothing(stack: Settings, job: Job, counted: dict[str,
     assert cells(stack) == counted
 
 
-def test_hbase_is_the_same_and_the_speed_job_goes_on(stack: Settings, job: Job, counted: dict[str, Any]) -> None:
+def test_hbase_is_the_same(stack: Settings, job: Job, counted: dict[str, Any]) -> None:
     alerts = len(kafka.consume(stack, topics.ALERTS))
     result = job("jobs.rebuild")
     ok(result)
@@ -83,6 +83,12 @@ def test_hbase_is_the_same_and_the_speed_job_goes_on(stack: Settings, job: Job, 
     assert len(kafka.consume(stack, topics.ALERTS)) == alerts, "alerts were sent again"
     assert json.loads(result.stdout)["events"] > 20_000
 
+
+@pytest.mark.long
+def test_the_speed_job_goes_on_and_compacted_files_give_the_same(
+    stack: Settings, job: Job, counted: dict[str, Any]
+) -> None:
+    ok(job("jobs.rebuild"))
     ok(job(*GENERATOR, "--events", "5000", "--seed", "2"))
     both(job)
     gone_on = cells(stack)

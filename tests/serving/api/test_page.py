@@ -41,6 +41,26 @@ from tests.serving.api import NO_HANG
 from tests.support.browser import chromium
 from tests.support.running import run
 
+HOUR = 3600
+"""Updates that the page gets in an hour."""
+UPDATES = """
+const [count, done] = arguments;
+const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+const other = () => String(Math.round(1000 * Math.random()) / 100);
+const moved = (rows) => rows.map(([minute, ...counts]) => [minute, ...counts.map(other)]);
+const play = async () => {
+  for (let second = 0; second < count; second++) {
+    const changed = structuredClone(state);
+    changed.revenue.revenue = other();
+    changed.revenue.minutes = moved(changed.revenue.minutes);
+    changed.traffic.minutes = moved(changed.traffic.minutes);
+    source.dispatchEvent(new MessageEvent("change", { data: JSON.stringify(changed) }));
+    await frame();
+  }
+};
+play().then(() => done(), (error) => done(String(error)));
+"""
+"""Gives the page so many updates of everything, each drawn, and what went wrong."""
 PICTURES = ROOT / "build" / "live"
 SERIOUS = {"serious", "critical"}
 
@@ -181,6 +201,28 @@ def test_an_api_that_goes_and_comes_back(page: webdriver.Chrome, local_stack: St
     wait(page, lambda: "connection is lost" in text(page, "state"))
     local_stack.up()
     wait(page, lambda: text(page, "state") == "Live", 60)
+
+
+def held(page: webdriver.Chrome) -> dict[str, int]:
+    """What the page holds once all is collected that can be: bytes of JavaScript, nodes and listeners."""
+    page.execute_cdp_cmd("HeapProfiler.collectGarbage", {})
+    counters = page.execute_cdp_cmd("Memory.getDOMCounters", {})
+    heap = page.execute_cdp_cmd("Runtime.getHeapUsage", {})["usedSize"]
+    return {"bytes": int(heap), "nodes": counters["nodes"], "listeners": counters["jsEventListeners"]}
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_an_hour_of_updates_leaves_nothing_behind(page: webdriver.Chrome, sold: Callable[[str], None]) -> None:
+    wait(page, lambda: text(page, "state") == "Live")
+    page.set_script_timeout(600)
+    assert page.execute_async_script(UPDATES, 60) is None  # type: ignore[no-untyped-call]
+    before = held(page)
+    for _ in range(0, HOUR, 600):
+        assert page.execute_async_script(UPDATES, 600) is None  # type: ignore[no-untyped-call]
+    after = held(page)
+    print({name: f"{before[name]} to {after[name]}" for name in before})
+    assert {name: after[name] < 1.1 * before[name] for name in before} == dict.fromkeys(before, True)
 
 
 def test_it_logs_no_error_of_its_own(page: webdriver.Chrome) -> None:
