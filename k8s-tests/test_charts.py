@@ -344,3 +344,19 @@ def test_every_value_has_a_comment(file: Path) -> None:
     assert [key for before, key in keys if not before.startswith("#") and key not in plain] == []
     top = {name.split(".")[0].strip("`") for name, _, _ in readmes.values(file.parent)}
     assert top == set(yaml.safe_load(file.read_text())), "what the README lists begins with `# --`"
+
+
+@pytest.mark.parametrize("secured", [True, False])
+def test_a_broker_of_three_stops_when_the_others_are_in_step(charts: Path, secured: bool) -> None:
+    def pod(replicas: int) -> dict[str, Any]:
+        values = {"kafka.replicas": replicas, "global.kafka.security.enabled": secured}
+        found: dict[str, Any] = of(render((STANDALONE,), **values), "StatefulSet")["lambda-kafka"]["spec"]["template"]
+        return found["spec"]
+
+    (alone,) = pod(1)["containers"]
+    assert "lifecycle" not in alone
+    (broker,) = pod(3)["containers"]
+    name, seconds, least, *asked = broker["lifecycle"]["preStop"]["exec"]["command"]
+    assert (name, least) == ("stop-when-safe", "2")
+    assert int(seconds) < pod(3)["terminationGracePeriodSeconds"]
+    assert asked == [*broker["readinessProbe"]["exec"]["command"], "-J"]

@@ -9,11 +9,14 @@ machines differ.
 import json
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kubernetes import client
 from kubernetes.client import ApiException
 from rich import box
 from rich.console import Console
@@ -23,7 +26,7 @@ from clients.retry import until
 from deploy.helm import UMBRELLA
 from deploy.install import VALUES, remove_namespace
 from support.airflow import Airflow
-from support.platform import HERE, Cluster, Platform, exact, installed, kill_java, make_room
+from support.platform import HERE, NAME, Cluster, Platform, exact, installed, kill_java, make_room
 from support.shop import Shop
 
 pytestmark = pytest.mark.faults
@@ -190,3 +193,20 @@ def task_pod(platform: Platform, run: str) -> str:
 
 def test_nothing_was_lost_and_nothing_counted_twice(highly_available: Platform, shop_open: Shop) -> None:
     exact(highly_available, shop_open)
+
+
+def test_a_rolling_restart_of_the_brokers_keeps_every_partition_writable(highly_available: Platform) -> None:
+    """Seen by a client each half second: never fewer copies in step than a record needs."""
+    release = highly_available.release
+    restart = {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": f"{datetime.now(UTC):%FT%TZ}"}}}
+    before = {pod.metadata.uid for pod in release.pods("kafka")}
+    with ThreadPoolExecutor(1) as pool:
+        seen = pool.submit(highly_available.inside, "in_step", f"{GIVE_UP_SECONDS}", seconds=2 * GIVE_UP_SECONDS)
+        apps = client.AppsV1Api(release.api)
+        apps.patch_namespaced_stateful_set(f"{NAME}-kafka", release.namespace, {"spec": {"template": restart}})
+        release.wait("Waiting for new brokers", GIVE_UP_SECONDS)
+        assert not before & {pod.metadata.uid for pod in release.pods("kafka")}
+        found = seen.result()
+    assert found["asked"] > 20
+    assert found["restarts"] == len(before)
+    assert found["fewest"] >= 2

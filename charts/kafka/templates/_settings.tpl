@@ -22,6 +22,11 @@ log.segment.delete.delay.ms: 10000
 {{- end }}
 {{- end -}}
 
+{{/* Copies in step that a record needs. */}}
+{{- define "kafka.minInsync" -}}
+{{- ternary 2 1 (ge (int .Values.replicas) 3) -}}
+{{- end -}}
+
 {{/* The data of the ConfigMap. */}}
 {{- define "kafka.data" -}}
 {{- $replicas := int .Values.replicas }}
@@ -62,14 +67,14 @@ server.properties: |
   # Topics come from contracts.topics, never from a typing mistake.
   auto.create.topics.enable=false
   default.replication.factor={{ min 3 $replicas }}
-  min.insync.replicas={{ ternary 2 1 (ge $replicas 3) }}
+  min.insync.replicas={{ include "kafka.minInsync" . }}
   offsets.topic.replication.factor={{ min 3 $replicas }}
   offsets.topic.num.partitions=8
   transaction.state.log.replication.factor={{ min 3 $replicas }}
-  transaction.state.log.min.isr={{ ternary 2 1 (ge $replicas 3) }}
+  transaction.state.log.min.isr={{ include "kafka.minInsync" . }}
   transaction.state.log.num.partitions=4
   share.coordinator.state.topic.replication.factor={{ min 3 $replicas }}
-  share.coordinator.state.topic.min.isr={{ ternary 2 1 (ge $replicas 3) }}
+  share.coordinator.state.topic.min.isr={{ include "kafka.minInsync" . }}
   share.coordinator.state.topic.num.partitions=1
   group.initial.rebalance.delay.ms=0
   message.max.bytes=8454144
