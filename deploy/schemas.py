@@ -21,6 +21,7 @@ CLOSER: dict[str, Schema] = {
     "memory": QUANTITY,
     "size": QUANTITY,
     "replicas": COUNT,
+    "decommission": COUNT,
     "executors": COUNT,
     "minExecutors": COUNT,
     "maxExecutors": COUNT,

@@ -49,6 +49,7 @@ EXPECTED: list[tuple[str, object, set[str]]] = [
     ("hdfs.ha.enabled", False, {"hdfs-namenode", "hdfs-datanode", "hdfs-folders", *HADOOP, *SETTINGS}),
     ("hdfs.datanode.replicas", 4, set()),
     ("hdfs.datanode.replicas", 2, {*HDFS, *HADOOP}),
+    ("hdfs.datanode.decommission", 1, {"hdfs-namenode", *HADOOP}),
     ("hbase.regionserver.replicas", 4, set()),
     ("hbase.master.javaOpts", "-Xmx600m", {"hbase-master"}),
     ("lake.retention.rawDays", 40, SETTINGS),
@@ -155,6 +156,7 @@ def settings() -> dict[str, object]:
 SETTINGS_TRIED = settings()
 REFUSED = re.compile(
     r"is true, but this cluster has no|global.draw is false|set tls\.adminSecret as well|set postgres\.existingSecret"
+    r"|asks nobody for a login"
 )
 """What cannot be tried alone."""
 

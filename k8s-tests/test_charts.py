@@ -307,7 +307,35 @@ def test_files_are_kept_as_often_as_there_are_datanodes(charts: Path) -> None:
         rendered = render((STANDALONE,), **{"hdfs.datanode.replicas": datanodes})
         sites = [item["data"]["hdfs-site.xml"] for item in rendered if "hdfs-site.xml" in item.get("data", {})]
         assert len(sites) == 2
-        assert all(f"<name>dfs.replication</name><value>{replication}</value>" in site for site in sites)
+        wanted = {f"{replication}", f"${{env.DFS_REPLICATION:-{replication}}}"}
+        assert {re.findall(r"dfs.replication</name><value>(.*)</value>", site)[0] for site in sites} == wanted
+
+
+@pytest.mark.parametrize(("datanodes", "leaving", "replication"), [(3, 1, 2), (5, 1, 3), (5, 4, 1)])
+def test_datanodes_that_are_taken_away_are_named_to_the_namenodes(
+    charts: Path, datanodes: int, leaving: int, replication: int
+) -> None:
+    values = {"hdfs.datanode.replicas": datanodes, "hdfs.datanode.decommission": leaving, "hdfs.ha.enabled": True}
+    manifests = render((STANDALONE,), **values)
+    servers = {name: of(manifests, "StatefulSet")[f"lambda-hdfs-{name}"] for name in ("namenode", "datanode")}
+    pod = servers["namenode"]["spec"]["template"]["spec"]
+    environment = {item["name"]: item.get("value") for item in pod["containers"][0]["env"]}
+    members = servers["datanode"]["spec"]["serviceName"]
+    assert servers["datanode"]["spec"]["replicas"] == datanodes
+    assert environment["DFS_REPLICATION"] == f"{replication}"
+    maps = {name: item["data"] for name, item in of(manifests, "ConfigMap").items()}
+    assert maps["lambda-hdfs-leaving"]["hosts"].splitlines()[1:] == [
+        f"lambda-hdfs-datanode-{number}.{members}.shop.svc" for number in range(datanodes - leaving, datanodes)
+    ]
+    assert f"dfs.replication</name><value>{replication}<" in maps["lambda-hdfs-client"]["hdfs-site.xml"]
+    (mount,) = [item["mountPath"] for item in pod["containers"][0]["volumeMounts"] if item["name"] == "leaving"]
+    assert f"dfs.hosts.exclude</name><value>{mount}/hosts<" in maps["lambda-hdfs"]["hdfs-site.xml"]
+
+
+def test_some_datanode_stays(charts: Path) -> None:
+    values = arguments((STANDALONE,), {"hdfs.datanode.replicas": 3, "hdfs.datanode.decommission": 3})
+    done = Helm().run("template", "lambda", str(UMBRELLA), *values)
+    assert "hdfs.datanode.decommission is 3 of 3 replicas: at least 1 has to stay" in done.stderr
 
 
 def test_two_namenodes_are_one_name_to_all_clients(charts: Path) -> None:

@@ -23,15 +23,16 @@ from rich.console import Console
 from rich.table import Table
 
 from clients.retry import until
-from deploy.helm import UMBRELLA
-from deploy.install import VALUES, remove_namespace
+from deploy.helm import UMBRELLA, Helm, arguments
+from deploy.install import VALUES, install, remove_namespace
 from support.airflow import Airflow
-from support.platform import HERE, NAME, Cluster, Platform, exact, installed, kill_java, make_room
+from support.platform import HERE, NAME, REGISTRY, Cluster, Platform, exact, installed, kill_java, make_room
 from support.shop import Shop
 
 pytestmark = pytest.mark.faults
 
 NAMESPACE = "ecommerce-faults"
+FILES = (*VALUES, UMBRELLA / "ci" / "values-ha.yaml")
 TASK = "revenue"
 """Of the daily DAG, whose pod is deleted."""
 RATE = 50
@@ -92,12 +93,17 @@ PODS: dict[str, Callable[[Platform], str]] = {
 }
 
 
+def of_the_namenode(platform: Platform, name: str) -> dict[str, Any]:
+    """A bean of the active NameNode."""
+    active = by_bean(*NAMENODE_STATE, "active")(platform)
+    return bean(platform, active, NAMENODE_STATE[1], f"Hadoop:service=NameNode,name={name}")
+
+
 @pytest.fixture(scope="module")
 def highly_available(cluster: Cluster, images: None, charts: Path) -> Iterator[Platform]:
     """The platform with more than one of what must not be lost, in a namespace of its own."""
     make_room(cluster.api, NAMESPACE)
-    files = (*VALUES, UMBRELLA / "ci" / "values-ha.yaml")
-    yield installed(cluster, NAMESPACE, {"generator.rate": RATE}, files, 1200)
+    yield installed(cluster, NAMESPACE, {"generator.rate": RATE}, FILES, 1200)
     remove_namespace(cluster.api, NAMESPACE)
 
 
@@ -210,3 +216,30 @@ def test_a_rolling_restart_of_the_brokers_keeps_every_partition_writable(highly_
     assert found["asked"] > 20
     assert found["restarts"] == len(before)
     assert found["fewest"] >= 2
+
+
+def test_a_datanode_is_decommissioned_before_it_goes(highly_available: Platform, shop_open: Shop) -> None:
+    """What it had is copied to the other one first, while the shop goes on; all of it is there afterwards."""
+    platform, release = highly_available, highly_available.release
+    kubeconfig = platform.cluster.access.kubeconfig
+    fewer = arguments(FILES, {"generator.rate": RATE, "hdfs.datanode.replicas": 1})
+    place = ["--namespace", release.namespace, "--dry-run=server"]
+    refused = Helm(kubeconfig).run("upgrade", NAME, str(UMBRELLA), *place, *fewer)
+    assert "set hdfs.datanode.decommission to 1, and then the number" in refused.stderr
+
+    def upgrade(**values: int) -> None:
+        named = {f"hdfs.datanode.{name}": value for name, value in values.items()}
+        install(kubeconfig, NAME, release.namespace, FILES, REGISTRY, **{"generator.rate": RATE, **named})
+        release.wait("Waiting for all of it", GIVE_UP_SECONDS)
+
+    def state() -> str:
+        nodes = json.loads(of_the_namenode(platform, "NameNodeInfo")["LiveNodes"])
+        (found,) = [node for name, node in nodes.items() if name.startswith(f"{NAME}-hdfs-datanode-1")]
+        return str(found["adminState"])
+
+    upgrade(decommission=1)
+    until(state, lambda found: found == "Decommissioned", seconds=GIVE_UP_SECONDS, what="a decommissioned DataNode")
+    upgrade(replicas=1)
+    assert len(release.pods("hdfs-datanode")) == 1
+    exact(platform, shop_open)
+    assert of_the_namenode(platform, "FSNamesystem")["MissingBlocks"] == 0

@@ -5,19 +5,40 @@
 {{- end -}}
 {{- end -}}
 
+{{/* DataNodes that are not being taken away. */}}
+{{- define "hdfs.staying" -}}
+{{- sub (int .Values.datanode.replicas) (int .Values.datanode.decommission) -}}
+{{- end -}}
+
+{{/* Those that are, by the names under which they are known: the data of a ConfigMap that NameNodes alone read. */}}
+{{- define "hdfs.leaving" -}}
+{{- $root := . -}}
+{{- $members := include "common.name" (list . "hdfs-datanode-members") -}}
+hosts: |
+  # DataNodes that are being taken away.
+  {{- range $i := untilStep (include "hdfs.staying" . | int) (int .Values.datanode.replicas) 1 }}
+  {{ include "common.name" (list $root (printf "hdfs-datanode-%d" $i)) }}.{{ $members }}.{{ $root.Release.Namespace }}.svc
+  {{- end }}
+{{- end -}}
+
 {{/*
-Refuses to take away more than one DataNode at a time: files have up to 3 copies, and those that are all on the DataNodes that
-go would be missing. Under `helm template` there is nothing to compare with; the volumes stay in any case.
+Refuses to take away DataNodes that were not being taken away before: what they alone have would be missing. Under
+`helm template` there is nothing to compare with; the volumes stay in any case.
 */}}
 {{- define "hdfs.fewerDataNodes" -}}
 {{- $replicas := int .Values.datanode.replicas -}}
 {{- $set := lookup "apps/v1" "StatefulSet" .Release.Namespace (include "common.name" (list . "hdfs-datanode")) | default dict -}}
 {{- $now := dig "spec" "replicas" 0 $set | int -}}
+{{- $config := lookup "v1" "ConfigMap" .Release.Namespace (include "common.name" (list . "hdfs-leaving")) | default dict -}}
+{{- $leaving := regexFindAll "\\.svc" (dig "data" "hosts" "" $config) -1 | len -}}
 {{- if lt $replicas 1 -}}
 {{- fail "hdfs-datanode needs at least 1 replica" -}}
 {{- end -}}
-{{- if lt $replicas (sub $now 1 | int) -}}
-{{- fail (printf "hdfs-datanode runs with %d replicas, and %d are too few at once: take one away (%d), and the next when no block has too few copies (docs/kubernetes.md, Scaling)" $now $replicas (sub $now 1)) -}}
+{{- if lt (include "hdfs.staying" . | int) 1 -}}
+{{- fail (printf "hdfs.datanode.decommission is %d of %d replicas: at least 1 has to stay" (int .Values.datanode.decommission) $replicas) -}}
+{{- end -}}
+{{- if lt $replicas (sub $now $leaving | int) -}}
+{{- fail (printf "hdfs-datanode runs with %d replicas, of which %d are being taken away, and %d would take away more: set hdfs.datanode.decommission to %d, and then the number (docs/kubernetes.md, Fewer servers)" $now $leaving $replicas (sub $now $replicas)) -}}
 {{- end -}}
 {{- end -}}
 
@@ -86,9 +107,6 @@ https://hadoop.apache.org/docs/r3.4.2/hadoop-project-dist/hadoop-hdfs/HDFSHighAv
   <property><name>ha.zookeeper.session-timeout.ms</name><value>10000</value></property>
   <property><name>ha.failover-controller.graceful-fence.connection.retries</name><value>0</value></property>
   {{- end }}
-  <!-- The metastore touches folders in the name of its clients. -->
-  <property><name>hadoop.proxyuser.ecommerce.hosts</name><value>*</value></property>
-  <property><name>hadoop.proxyuser.ecommerce.groups</name><value>*</value></property>
 </configuration>
 {{- end }}
 
@@ -99,7 +117,9 @@ core-site.xml: |
 hdfs-site.xml: |
   <?xml version="1.0" encoding="UTF-8"?>
   <configuration>
-    <property><name>dfs.replication</name><value>{{ min 3 .Values.datanode.replicas }}</value></property>
+    <!-- Of a NameNode while DataNodes are being taken away: as many as stay. -->
+    <property><name>dfs.replication</name><value>${env.DFS_REPLICATION:-{{ min 3 .Values.datanode.replicas }}}</value></property>
+    <property><name>dfs.hosts.exclude</name><value>/etc/hadoop/leaving/hosts</value></property>
     <property><name>dfs.namenode.name.dir</name><value>file:///var/lib/hadoop/namenode</value></property>
     <property><name>dfs.datanode.data.dir</name><value>file:///var/lib/hadoop/datanode</value></property>
     {{- if .Values.ha.enabled }}
@@ -156,8 +176,8 @@ core-site.xml: |
 hdfs-site.xml: |
   <?xml version="1.0" encoding="UTF-8"?>
   <configuration>
-    <property><name>dfs.replication</name><value>{{ min 3 .Values.datanode.replicas }}</value></property>
-    {{- if lt (int .Values.datanode.replicas) 3 }}
+    <property><name>dfs.replication</name><value>{{ min 3 (include "hdfs.staying" . | int) }}</value></property>
+    {{- if lt (include "hdfs.staying" . | int) 3 }}
     <property><name>dfs.client.block.write.replace-datanode-on-failure.policy</name><value>NEVER</value></property>
     {{- end }}
     {{- if .Values.ha.enabled }}
