@@ -22,7 +22,7 @@ from deploy.helm import Helm, build_dependencies, publish
 from deploy.install import VALUES, install, make_namespace, remove_namespace
 from deploy.workloads import Release
 from images.__main__ import build_with_progress, show
-from images.builder import IMAGES, push
+from images.builder import IMAGES, content_tag, push
 from local.progress import Progress
 
 READY_SECONDS = 900.0
@@ -60,11 +60,13 @@ def up(values: tuple[Path, ...], registry: str | None, release: str, namespace: 
     with Progress("Starting the cluster", list(provider.parts)) as progress:
         access = provider.up(progress.update)
     show(build_with_progress())
+    tags = {}
     if registry:
         push(IMAGES, registry)
+        tags = {f"global.image.tags.{name}": content_tag(name) for name in IMAGES}
     else:
         load(provider, IMAGES)
-    installed = install(access.kubeconfig, release, namespace, values or VALUES, registry)
+    installed = install(access.kubeconfig, release, namespace, values or VALUES, registry, **tags)
     installed.wait(f"Installing {release} in namespace {namespace}", READY_SECONDS)
     click.echo("Asking it from inside (helm test)", err=True)
     answer = Helm(access.kubeconfig).call("test", release, "--namespace", namespace, timeout=READY_SECONDS)

@@ -47,6 +47,11 @@ def image_name(name: str, registry: str = "docker.io") -> str:
     return f"{registry}/ecommerce-lambda/{name}:{VERSION}"
 
 
+def content_tag(name: str) -> str:
+    """``0.1.0-1a2b3c4d5e6f``: another one whenever something that goes into the image is another."""
+    return f"{VERSION}-{digest(name)}"
+
+
 def dockerfile(name: str) -> Path:
     return ROOT / "images" / name / "Dockerfile"
 
@@ -113,6 +118,10 @@ def local_name(name: str) -> str:
 
 
 def push(names: Sequence[str], registry: str) -> None:
-    """Pushes the images to ``registry``, as ``registry/ecommerce-lambda/NAME:VERSION``; log in there before."""
+    """Pushes the images to ``registry``, as ``registry/ecommerce-lambda/NAME`` with two tags; log in there before.
+
+    The version, which the next push moves, and the :func:`content_tag`, which stays what it is.
+    """
     for name in names:
-        tool().push(local_name(name), image_name(name, registry))
+        for tag in (VERSION, content_tag(name)):
+            tool().push(local_name(name), f"{registry}/ecommerce-lambda/{name}:{tag}")

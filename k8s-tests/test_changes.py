@@ -69,6 +69,7 @@ EXPECTED: list[tuple[str, object, set[str]]] = [
         {"hdfs-namenode", "hdfs-datanode", "hdfs-journalnode", *HADOOP},
     ),
     ("global.settingsConfigMap", "mine", {*SETTINGS, *AIRFLOW}),
+    ("global.image.tags", {"hbase": "0.1.0-changed"}, HBASE),
     ("global.hadoopConfigMap", "mine", HADOOP),
 ]
 """With the values of :data:`BASE`, standalone: a value, what it becomes, and the components whose pods are replaced."""

@@ -10,10 +10,11 @@ import tomllib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from images.builder import IMAGES, digest, dockerfile, parents
+from images.builder import IMAGES, VERSION, content_tag, digest, dockerfile, local_name, parents, push
 from local.site import ROOT
 from local.tools import OPENED_PACKAGES
 from tests.support.running import ok, run
@@ -59,6 +60,22 @@ def test_a_changed_source_changes_the_digest(tmp_path: Path, monkeypatch: pytest
     before = {name: digest(name) for name in IMAGES}
     (tmp_path / "jobs" / "audit.py").write_text("")
     assert {name for name in IMAGES if digest(name) != before[name]} == {"spark", "tasks"}
+
+
+def test_an_image_is_pushed_by_its_version_and_by_its_content(monkeypatch: pytest.MonkeyPatch) -> None:
+    import images.builder
+
+    class Pushes:
+        pushed: ClassVar[list[tuple[str, str]]] = []
+
+        def push(self, image: str, target: str) -> None:
+            self.pushed.append((image, target))
+
+    monkeypatch.setattr(images.builder, "tool", Pushes)
+    push(("tasks",), "registry.example.com/team")
+    repository = "registry.example.com/team/ecommerce-lambda/tasks"
+    assert content_tag("tasks") == f"{VERSION}-{digest('tasks')}"
+    assert Pushes.pushed == [(local_name("tasks"), f"{repository}:{tag}") for tag in (VERSION, content_tag("tasks"))]
 
 
 class Page(BaseHTTPRequestHandler):

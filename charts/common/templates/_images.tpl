@@ -1,10 +1,14 @@
-{{/* An image's full name: (list $ .Values.image). A repository of ours gets the global tag, else the chart's version. */}}
+{{/*
+An image's full name: (list $ .Values.image). A repository of ours gets its own global tag, else that of all, else the chart's
+version.
+*/}}
 {{- define "common.image" -}}
 {{- $root := index . 0 -}}
 {{- $image := index . 1 -}}
 {{- $global := dig "image" dict ($root.Values.global | default dict) -}}
 {{- $registry := $image.registry | default $global.registry -}}
-{{- $tag := $image.tag | default $global.tag | default $root.Chart.AppVersion -}}
+{{- $own := get ($global.tags | default dict) (base $image.repository) -}}
+{{- $tag := $image.tag | default $own | default $global.tag | default $root.Chart.AppVersion -}}
 {{- if $registry }}{{ trimSuffix "/" $registry }}/{{ end }}{{ $image.repository }}:{{ $tag }}
 {{- end -}}
 
