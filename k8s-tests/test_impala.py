@@ -1,7 +1,9 @@
 """Two SQL endpoints: what everything asks, and Impala beside it. Rendered alone: Impala's images cannot be pulled here.
 
 What upstream's images want was read from its repository: docker/daemon_entrypoint.sh, docker/impala_base/Dockerfile,
-bin/graceful_shutdown_backends.sh.
+bin/graceful_shutdown_backends.sh. ``upstream/impala-<version>.json`` has the names of its release: flags (``DEFINE_…``
+in be/src, and those of its logging library), query options (common/thrift/ImpalaService.thrift), default ports, ports
+that its Dockerfiles expose, paths of the images, pages, variables.
 """
 
 import json
@@ -12,11 +14,19 @@ from typing import Any
 import pytest
 
 from deploy.helm import UMBRELLA, Helm, arguments
-from support.rendering import OPERATORS, SIZES, containers, of, pod_specs, render
+from support.rendering import MONITORING, OPERATORS, SIZES, containers, documents, of, pod_specs, render
 
 ROLES = ("statestored", "catalogd", "coordinator", "executor")
 DAEMONS = ("coordinator", "executor")
 COMPONENT = "app.kubernetes.io/name"
+
+
+UPSTREAM = {
+    file.stem.removeprefix("impala-"): json.loads(file.read_text())
+    for file in (Path(__file__).parent / "upstream").glob("impala-*.json")
+}
+PORTS = {"krpc": "krpc_port", "state": "state_store_port", "catalog": "catalog_service_port", "hs2": "hs2_port"}
+"""Ports of the pods, and the flags whose defaults they are."""
 
 
 @pytest.fixture(scope="module")
@@ -144,3 +154,33 @@ def test_running_queries_may_end(beside: list[dict[str, Any]], name: str) -> Non
 def test_every_image_of_the_defaults_is_ours(charts: Path) -> None:
     images = {container["image"] for _, spec in pod_specs(render(())) for container in containers(spec)}
     assert all("ecommerce-lambda/" in image for image in images)
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_its_pods_say_nothing_that_its_release_does_not_know(beside: list[dict[str, Any]], name: str) -> None:
+    spec = role(beside, name)
+    (container,) = spec["containers"]
+    version, _, image = container["image"].rpartition(":")[2].partition("-")
+    known = UPSTREAM[version]
+    for argument in container["args"]:
+        flag, _, value = argument.lstrip("-").partition("=")
+        assert flag in known["flags"]
+        if flag == "default_query_options":
+            assert {option.partition("=")[0] for option in value.split(",")} <= set(known["query_options"])
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports.pop("http") in known["exposed"][image]
+    assert ports == {port: known["ports"][PORTS[port]] for port in ports}
+    assert {variable["name"] for variable in container["env"]} <= set(known["variables"])
+    scripts = container.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", [])
+    mounted = {mount["mountPath"] for mount in container["volumeMounts"]} - {"/tmp"}  # noqa: S108
+    assert {*scripts, *mounted} <= set(known["paths"])
+    pages = {container[probe]["httpGet"]["path"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")}
+    assert pages <= set(known["pages"])
+
+
+def test_its_metrics_are_asked_at_a_page_that_it_has(charts: Path) -> None:
+    monitored = documents(*MONITORING, *arguments(SIZES["impala"], {"global.monitoring.enabled": True}))
+    found = [item for name, item in of(monitored, "PodMonitor").items() if "-impala-" in name]
+    pages = {endpoint["path"] for item in found for endpoint in item["spec"]["podMetricsEndpoints"]}
+    assert len(found) == len(ROLES)
+    assert all(pages <= set(known["pages"]) for known in UPSTREAM.values())
