@@ -107,6 +107,9 @@ https://hadoop.apache.org/docs/r3.4.2/hadoop-project-dist/hadoop-hdfs/HDFSHighAv
   <property><name>ha.zookeeper.session-timeout.ms</name><value>10000</value></property>
   <property><name>ha.failover-controller.graceful-fence.connection.retries</name><value>0</value></property>
   {{- end }}
+  <!-- The metastore touches folders in the name of its clients, who are this user: nobody acts in another's name. -->
+  <property><name>hadoop.proxyuser.ecommerce.hosts</name><value>*</value></property>
+  <property><name>hadoop.proxyuser.ecommerce.users</name><value>ecommerce</value></property>
 </configuration>
 {{- end }}
 
