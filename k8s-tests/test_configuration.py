@@ -36,7 +36,8 @@ def settings(text: str, name: str) -> dict[str, str]:
     """Keys and values of a Hadoop XML file, of Java properties, or of Spark's defaults."""
     if name.endswith(".xml"):
         pairs = [(item.findtext("name", ""), item.findtext("value", "")) for item in ElementTree.fromstring(text)]  # noqa: S314
-        return dict(pairs)
+        # A variable of a pod in its place: what stands there where it is not set.
+        return {key: re.sub(r"\$\{env\.\w+:-(.*)\}", r"\1", value) for key, value in pairs}
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     return dict(re.split(r"\s*=\s*|\s+", line, maxsplit=1) for line in lines)  # type: ignore[misc]
 

@@ -46,8 +46,8 @@ def components(platform: Platform) -> set[str]:
 
 def apply(platform: Platform, **values: object) -> None:
     """Installs or upgrades the platform with these values beside its own."""
-    place = platform.cluster.access.kubeconfig, NAME, platform.release.namespace
-    install(*place, VALUES, REGISTRY, **{**INSTALLED, **values})
+    kubeconfig, namespace = platform.cluster.access.kubeconfig, platform.release.namespace
+    install(kubeconfig, NAME, namespace, VALUES, REGISTRY, **{**INSTALLED, **values})
 
 
 @pytest.fixture
