@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import trustme
 from kubernetes import client
-from kubernetes.stream import stream
 
 from clients.retry import until
 from images.builder import image_name
@@ -22,6 +21,7 @@ from support.platform import (
     exact,
     installed,
     make_room,
+    typed,
 )
 from support.shop import Shop
 
@@ -98,16 +98,7 @@ def sql(core: client.CoreV1Api, database: str, statement: str) -> str:
     """What the server answers, asked in its own pod."""
     command = ["env", f"PGPASSWORD={PASSWORDS['flow']}", "psql", "-At", "-h", "localhost", "-U", "flow", database]
     try:
-        return str(
-            stream(
-                core.connect_get_namespaced_pod_exec,
-                OWN,
-                NAMESPACE,
-                command=[*command, "-c", statement],
-                stderr=True,
-                stdout=True,
-            )
-        )
+        return typed(core, NAMESPACE, OWN, [*command, "-c", statement])
     except client.ApiException as error:
         return str(error)
 

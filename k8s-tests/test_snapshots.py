@@ -3,11 +3,10 @@
 import re
 
 import pytest
-from kubernetes.stream import stream
 
 from contracts import paths
 from local.site import ROOT
-from support.platform import NAME, Platform
+from support.platform import NAME, Platform, typed
 
 FOLDER = f"{paths.DATA}/_tried"
 """Whose name no reader looks at."""
@@ -23,42 +22,34 @@ def documented() -> dict[str, str]:
     return found
 
 
-def typed(platform: Platform, command: str) -> str:
+def done(platform: Platform, command: str) -> str:
     """What a command prints in the NameNode's pod; fails where its exit code is not 0."""
-    printed: str = stream(
-        platform.release.core.connect_get_namespaced_pod_exec,
-        f"{NAME}-hdfs-namenode-0",
-        platform.release.namespace,
-        container="namenode",
-        command=["sh", "-c", f"{command} 2>&1; echo code $?"],
-        stdout=True,
-        stderr=True,
-    )
-    output, _, code = printed.rpartition("code ")
+    release = platform.release
+    shell = ["sh", "-c", f"{command} 2>&1; echo code $?"]
+    output, _, code = typed(release.core, release.namespace, f"{NAME}-hdfs-namenode-0", shell).rpartition("code ")
     assert code.strip() == "0", f"{command}: {output}"
     return output
 
 
 def counted(platform: Platform, folder: str) -> list[str]:
     """Folders, files and bytes of a folder."""
-    return typed(platform, f"hdfs dfs -count {folder}").splitlines()[-1].split()[:3]
+    return done(platform, f"hdfs dfs -count {folder}").splitlines()[-1].split()[:3]
 
 
 @pytest.mark.faults
 def test_a_snapshot_brings_back_what_is_gone(platform: Platform) -> None:
     commands = documented()
-    typed(platform, f"hdfs dfs -mkdir -p {FOLDER} && hdfs dfs -put /etc/hadoop/conf/hdfs-site.xml {FOLDER}/one")
+    done(platform, f"hdfs dfs -mkdir -p {FOLDER} && hdfs dfs -put /etc/hadoop/conf/hdfs-site.xml {FOLDER}/one")
     before = counted(platform, FOLDER)
     assert int(before[1]) > 0
-    typed(platform, commands["-allowSnapshot"])
-    typed(platform, commands["-createSnapshot"])
+    done(platform, commands["-allowSnapshot"])
+    done(platform, commands["-createSnapshot"])
     try:
-        typed(platform, f"hdfs dfs -rm -r -skipTrash {FOLDER}")
+        done(platform, f"hdfs dfs -rm -r -skipTrash {FOLDER}")
         tried = PLACE.sub(f"/.snapshot/before-the-change/{FOLDER.rpartition('/')[2]}", commands["-cp"])
-        typed(platform, tried)
+        done(platform, tried)
         assert counted(platform, tried.split()[-1]) == before
     finally:
-        typed(platform, commands["-deleteSnapshot"])
-        typed(
-            platform, f"hdfs dfsadmin -disallowSnapshot {paths.DATA}; hdfs dfs -rm -r -f -skipTrash /restored {FOLDER}"
-        )
+        done(platform, commands["-deleteSnapshot"])
+        done(platform, f"hdfs dfsadmin -disallowSnapshot {paths.DATA}")
+        done(platform, f"hdfs dfs -rm -r -f -skipTrash /restored {FOLDER}")

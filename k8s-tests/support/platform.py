@@ -128,14 +128,12 @@ def installed(
 
 def kill_java(release: Release, pod: str) -> None:
     """Kills the JVM in a pod's first container, as the kernel does when memory is short."""
-    stream(
-        release.core.connect_get_namespaced_pod_exec,
-        pod,
-        release.namespace,
-        command=["pkill", "-KILL", "java"],
-        stdout=True,
-        stderr=True,
-    )
+    typed(release.core, release.namespace, pod, ["pkill", "-KILL", "java"])
+
+
+def typed(core: client.CoreV1Api, namespace: str, pod: str, command: list[str]) -> str:
+    """What a command prints that is typed in a pod's first container. Raises ``ApiException``."""
+    return str(stream(core.connect_get_namespaced_pod_exec, pod, namespace, command=command, stdout=True, stderr=True))
 
 
 def make_room(api: client.ApiClient, namespace: str) -> None:
