@@ -248,8 +248,15 @@ def test_rows_are_not_compared_while_more_land() -> None:
 
 
 def test_reconciling_a_day_that_is_not_filled_is_refused() -> None:
-    sql = Recorder([(3,)])
-    patched = patch.object(sql, "rows", side_effect=lambda query: [] if "revenue_minutely" in query else [(3,)])
+    sql = Recorder([])
+    landed = [("purchases", 3), ("clicks", 0), ("inventory", 0)]
+
+    def rows(query: str) -> list[tuple[Any, ...]]:
+        if "UNION ALL" in query:
+            return landed
+        return [] if "revenue_minutely" in query else [(3,)]
+
+    patched = patch.object(sql, "rows", side_effect=rows)
     refused = pytest.raises(NotFound, match="no rows on 2026-11-21, and 3 have landed; run the task revenue first")
     with patched, refused:
         reconcile.batch_revenue(sql, DAY)
