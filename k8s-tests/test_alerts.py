@@ -185,7 +185,7 @@ def test_every_pod_monitor_finds_a_workload_and_its_ports(charts: Path, size: st
     for monitor in monitors.values():
         wanted = monitor["spec"]["selector"]["matchLabels"].items()
         (found,) = [item["spec"] for item in templates if wanted <= item["metadata"]["labels"].items()]
-        ports = {port["name"] for port in found["containers"][0]["ports"]}
+        ports = {port["name"] for container in found["containers"] for port in container.get("ports", [])}
         assert {endpoint["port"] for endpoint in monitor["spec"]["podMetricsEndpoints"]} <= ports
 
 

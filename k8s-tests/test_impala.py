@@ -169,6 +169,7 @@ def test_its_pods_say_nothing_that_its_release_does_not_know(beside: list[dict[s
             assert {option.partition("=")[0] for option in value.split(",")} <= set(known["query_options"])
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert ports.pop("http") in known["exposed"][image]
+    assert f"-metrics_webserver_port={ports.pop('metrics')}" in container["args"]
     assert ports == {port: known["ports"][PORTS[port]] for port in ports}
     assert {variable["name"] for variable in container["env"]} <= set(known["variables"])
     scripts = container.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", [])

@@ -15,7 +15,7 @@ from deploy import pods
 from deploy.helm import UMBRELLA, Helm, arguments
 from images.builder import image_name
 from support import inside
-from support.platform import REGISTRY, RESTRICTED_CONTAINER, RESTRICTED_POD, Platform
+from support.platform import PROMETHEUS, REGISTRY, RESTRICTED_CONTAINER, RESTRICTED_POD, Platform
 from support.rendering import SIZES, STANDALONE, containers, of, render, templates
 
 NAME = "app.kubernetes.io/name"
@@ -317,11 +317,35 @@ def test_more_peers_are_let_in_by_values(charts: Path) -> None:
     assert rendered["lambda-kafka"]["spec"]["ingress"][-1] == allow["kafka"][0]
     assert rendered["lambda-metrics"]["spec"]["ingress"][-1] == {
         "from": [peer],
-        "ports": [{"port": name, "protocol": "TCP"} for name in ("metrics", "http")],
+        "ports": [{"port": "metrics", "protocol": "TCP"}],
     }
     (kafka,) = of(render((), **values), "Kafka").values()
     assert peer in kafka["spec"]["kafka"]["listeners"][0]["networkPolicyPeers"]
     assert not of(render((STANDALONE,), **{"global.networkPolicies.enabled": False}), "NetworkPolicy")
+
+
+def test_prometheus_reads_metrics_and_no_page(platform: Platform) -> None:
+    if platform.cluster.provider.name == "existing":
+        pytest.skip("whether the network of an existing cluster enforces NetworkPolicies is not known")
+    found = platform.release.core.list_namespaced_pod(
+        platform.release.namespace, label_selector=platform.release.selector, field_selector="status.phase=Running"
+    ).items
+    addresses = {
+        f"{pod.status.pod_ip}:{port.container_port}": (pod.metadata.labels[NAME], port)
+        for pod in found
+        for container in pod.spec.containers
+        for port in container.ports or []
+    }
+    intended = [
+        address
+        for address, (component, port) in addresses.items()
+        if port.name == "metrics" or EVERYBODY in INTENDED.get((component, port.container_port), set())
+    ]
+    assert {addresses[address][0] for address in intended} >= {"hdfs-namenode", "hdfs-datanode", "hbase-master", "sql"}
+    command = inside.command("connect", json.dumps([*addresses]), json.dumps(intended))
+    image = image_name("tasks", REGISTRY or "docker.io")
+    printed = pods.run(platform.release, image, command, component=PROMETHEUS)
+    assert json.loads(printed.splitlines()[-1]) == intended
 
 
 @pytest.mark.parametrize("component", ["test", "stranger"])

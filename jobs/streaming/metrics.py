@@ -1,16 +1,22 @@
-"""Prometheus metrics of a streaming job, at http://HOST:PORT/metrics of its driver.
+"""Prometheus metrics of a streaming job, at http://HOST:PORT/metrics of its driver, and Spark's own beside them.
 
+Spark serves its metrics on the page that also ends jobs; who may read metrics need not reach that one.
 Spark commits no offsets to Kafka's consumer groups, so how far a job is behind is known to the job alone.
 """
 
 import json
+import threading
 import time
-from collections.abc import Iterator, Mapping
+import urllib.request
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
-from prometheus_client import CollectorRegistry, Counter, Gauge, Summary, disable_created_metrics, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Summary, disable_created_metrics, make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
 
 from contracts.command import serving_metrics
 
@@ -18,6 +24,8 @@ LAG = "ecommerce_stream_lag_records"
 """The metric that autoscalers and alerts look at."""
 LAG_SECONDS = 5.0
 """Between two looks at the topics' ends."""
+SPARKS = ("/metrics/prometheus", "/metrics/executors/prometheus")
+"""Paths of Spark's own metrics, on its page and here. Source: https://spark.apache.org/docs/latest/monitoring.html"""
 
 
 class Metrics:
@@ -52,11 +60,28 @@ class Metrics:
             "ecommerce_stream_batch_seconds", "What the batches took", ("query",), registry=self.registry
         ).labels(name)
         self._looked = float("-inf")
+        self.spark_page: str | None = None
+        """Address of Spark's page, once there is one."""
 
     def serve(self, host: str, port: int) -> None:
         """Raises :class:`Mistake` where the port is taken."""
         with serving_metrics(host, port):
-            start_http_server(port, host, registry=self.registry)
+            server = make_server(host, port, self._answer, ThreadingWSGIServer, handler_class=_Silent)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if (path := environ["PATH_INFO"]) not in SPARKS:
+            return make_wsgi_app(self.registry)(environ, start_response)
+        try:
+            if self.spark_page is None:
+                raise ConnectionError("Spark has not started yet, or serves no page")
+            with urllib.request.urlopen(self.spark_page + path, timeout=5) as answer:  # noqa: S310
+                body = answer.read()
+        except OSError as error:
+            start_response("502 Bad Gateway", [("Content-Type", "text/plain; charset=utf-8")])
+            return [f"{error}\n".encode()]
+        start_response("200 OK", [("Content-Type", "text/plain; charset=utf-8")])
+        return [body]
 
     @contextmanager
     def batch(self) -> Iterator[None]:
@@ -86,6 +111,13 @@ class Metrics:
             self._lag.set(lag(offsets, ends(admin, offsets)))
         except KafkaException:
             self._lag.set(float("nan"))
+
+
+class _Silent(WSGIRequestHandler):
+    """Without a line on stderr for each question."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
 
 
 Offsets = dict[str, dict[str, int]]

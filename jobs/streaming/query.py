@@ -83,6 +83,7 @@ def run_query(
         metrics.serve(streaming.metrics_host, streaming.metrics_port)
     admin = AdminClient({**kafka.confluent(settings), "log_level": 0})
     spark = spark_session(f"ecommerce-{name}", settings)
+    metrics.spark_page = spark.sparkContext.uiWebUrl
     stopping = threading.Event()
     ended = threading.Event()
     idle = threading.Lock()

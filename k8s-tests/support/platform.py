@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,13 @@ REGISTRY = os.environ.get("REGISTRY")
 RATE = 100
 """Events/s of the generator while the platform comes up."""
 VIEWER = "reader"
+PROMETHEUS = "prometheus"
+"""The component that may read metrics."""
 INSTALLED: dict[str, object] = {
     "generator.rate": RATE,
     "lake.compaction.graceSeconds": 20,
     "airflow.users": {VIEWER: "viewer"},
+    "global.networkPolicies.prometheus": [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": PROMETHEUS}}}],
 }
 """The values of the tests' common platform, beside those of :data:`VALUES`."""
 RESTRICTED_POD: dict[str, Any] = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
@@ -133,7 +137,9 @@ def kill_java(release: Release, pod: str) -> None:
 
 def typed(core: client.CoreV1Api, namespace: str, pod: str, command: list[str]) -> str:
     """What a command prints that is typed in a pod's first container. Raises ``ApiException``."""
-    return str(stream(core.connect_get_namespaced_pod_exec, pod, namespace, command=command, stdout=True, stderr=True))
+    container = core.read_namespaced_pod(pod, namespace).spec.containers[0].name
+    ask = partial(core.connect_get_namespaced_pod_exec, container=container, command=command, stdout=True, stderr=True)
+    return str(stream(ask, pod, namespace))
 
 
 def make_room(api: client.ApiClient, namespace: str) -> None:

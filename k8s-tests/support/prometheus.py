@@ -138,7 +138,7 @@ def selected(release: Release, labels: dict[str, str]) -> list[client.V1Pod]:
 
 def proxy(release: Release, pod: client.V1Pod, endpoint: dict[str, Any]) -> str:
     """The path on the API server that leads to a pod's endpoint."""
-    ports = {port.name: port.container_port for port in pod.spec.containers[0].ports}
+    ports = {port.name: port.container_port for container in pod.spec.containers for port in container.ports or []}
     target = f"{pod.metadata.name}:{ports[endpoint['port']]}"
     return f"/api/v1/namespaces/{release.namespace}/pods/{target}/proxy{endpoint.get('path', '/metrics')}"
 

@@ -30,6 +30,31 @@ spec:
 {{- end }}
 {{- end -}}
 
+{{/*
+A container that serves a server's metrics and nothing else of it: (list $ image "host:port" (list "/path")), image as in
+values. The pod has the volume `tmp`.
+*/}}
+{{- define "common.metricsDoor" -}}
+{{- $root := index . 0 -}}
+- name: metrics
+  image: {{ include "common.image" (list $root (index . 1)) }}
+  imagePullPolicy: {{ include "common.pullPolicy" $root }}
+  command: [metrics-door, "9404", {{ index . 2 | quote }}{{ range index . 3 }}, {{ . }}{{ end }}]
+  ports:
+    - {name: metrics, containerPort: 9404}
+  # Whether metrics are to be had says nothing about whether the server before which it stands is ready.
+  livenessProbe:
+    tcpSocket: {port: metrics}
+    periodSeconds: 30
+  securityContext:
+    {{- include "common.containerSecurityContext" $root | nindent 4 }}
+  resources:
+    requests: {cpu: 5m, memory: 16Mi}
+    limits: {memory: 64Mi}
+  volumeMounts:
+    - {name: tmp, mountPath: /tmp}
+{{- end -}}
+
 {{- define "common.requireMonitoring" -}}
 {{- if not (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1") }}
 {{- fail "global.monitoring.enabled is true, but this cluster has no monitoring.coreos.com/v1 resources. Either install the Prometheus operator first (helm install monitoring kube-prometheus-stack --repo https://prometheus-community.github.io/helm-charts), or do without its resources: --set global.monitoring.enabled=false; the parts serve their metrics all the same" }}

@@ -2,15 +2,18 @@
 
 import math
 import socket
+import threading
 import time
+import urllib.error
 import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from confluent_kafka.admin import AdminClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from contracts.errors import PlatformError
-from jobs.streaming.metrics import LAG, Metrics, lag
+from jobs.streaming.metrics import LAG, SPARKS, Metrics, lag
 
 
 @pytest.fixture
@@ -56,6 +59,41 @@ def test_a_batch_that_fails_is_no_progress(port: int) -> None:
     assert scrape(port)["ecommerce_stream_batch_seconds_count"] == 0
     name = "ecommerce_stream_last_batch_timestamp_seconds"
     assert scrape(port)[name] == before[name]
+
+
+def test_sparks_own_metrics_are_served_beside_and_nothing_else_of_its_page(port: int) -> None:
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = f"asked_{self.path.strip('/').replace('/', '_')} 1\n".encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    def ask(path: str) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+            return str(answer.read().decode())
+
+    metrics = Metrics("ingest", ("landed",))
+    metrics.serve("127.0.0.1", port)
+    with pytest.raises(urllib.error.HTTPError, match="502"):
+        ask(SPARKS[0])
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    metrics.spark_page = f"http://127.0.0.1:{server.server_port}"
+    assert [ask(f"{path}?kill=1") for path in SPARKS] == [
+        "asked_metrics_prometheus 1\n",
+        "asked_metrics_executors_prometheus 1\n",
+    ]
+    for path in ("/jobs/job/kill/?id=1", "/metrics/prometheus/../../jobs", "/metrics"):
+        assert "asked" not in ask(path)
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(urllib.error.HTTPError, match="502"):
+        ask(SPARKS[0])
 
 
 def test_the_lag_is_over_all_partitions_and_never_below_zero() -> None:
