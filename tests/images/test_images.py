@@ -51,6 +51,36 @@ def test_images_run_as_the_same_user(name: str) -> None:
     assert name == "base" or "base" in parents(name)
 
 
+def of_maven(server: str, artifact: str) -> str:
+    """The version of an artifact in a server's pom.xml, without what it was built for."""
+    text = (ROOT / "local" / "servers" / server / "pom.xml").read_text()
+    (found,) = set(re.findall(rf"<artifactId>{artifact}</artifactId>\s*<version>([\d.]+)", text))
+    return str(found)
+
+
+LOCKED = pins(ROOT / "requirements" / "lock.txt")
+
+
+@pytest.mark.parametrize(
+    ("image", "charts", "version"),
+    [
+        ("kafka", ("kafka",), of_maven("kafka", r"kafka_2\.13")),
+        ("hadoop", ("hdfs",), of_maven("hadoop", "hadoop-hdfs")),
+        ("hbase", ("hbase",), of_maven("hbase", "hbase-server")),
+        ("hive-metastore", ("hive-metastore",), of_maven("hive-metastore", "hive-standalone-metastore")),
+        ("spark", ("sql", "spark-jobs"), LOCKED["pyspark"]),
+        ("airflow", ("airflow",), LOCKED["apache-airflow"]),
+        ("generator", ("generator", "ecommerce-lambda"), VERSION),
+        ("serving", ("serving",), VERSION),
+        ("tasks", (), VERSION),
+    ],
+)
+def test_labels_say_the_version_of_what_runs(image: str, charts: tuple[str, ...], version: str) -> None:
+    assert f'org.opencontainers.image.version="{version}"' in dockerfile(image).read_text()
+    for chart in charts:
+        assert f"\nappVersion: {version}\n" in (ROOT / "charts" / chart / "Chart.yaml").read_text()
+
+
 def test_a_changed_source_changes_the_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import images.builder
 

@@ -8,7 +8,7 @@ version.
 {{- $global := dig "image" dict ($root.Values.global | default dict) -}}
 {{- $registry := $image.registry | default $global.registry -}}
 {{- $own := get ($global.tags | default dict) (base $image.repository) -}}
-{{- $tag := $image.tag | default $own | default $global.tag | default $root.Chart.AppVersion -}}
+{{- $tag := $image.tag | default $own | default $global.tag | default $root.Chart.Version -}}
 {{- if $registry }}{{ trimSuffix "/" $registry }}/{{ end }}{{ $image.repository }}:{{ $tag }}
 {{- end -}}
 
