@@ -185,7 +185,7 @@ def test_those_that_have_a_token_reach_the_api_server(charts: Path) -> None:
         *(f"global.addresses.{part}" for part in ("kafka", "hdfs", "zookeeper", "hbaseThrift", "metastore", "sql")),
         *(f"{part}.postgres.external.host" for part in ("airflow", "hive-metastore")),
         *(f"{part}.otlpEndpoint" for part in ("airflow.metrics", "airflow.traces", "serving.traces")),
-        "airflow.lineage.openlineageUrl",
+        *(f"{part}.lineage.openlineageUrl" for part in ("airflow", "spark", "sql")),
     ],
 )
 def test_what_is_outside_needs_a_way_out(charts: Path, name: str) -> None:

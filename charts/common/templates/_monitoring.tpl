@@ -55,6 +55,21 @@ values. The pod has the volume `tmp`.
     - {name: tmp, mountPath: /tmp}
 {{- end -}}
 
+{{/*
+Settings of Spark that push what it reads and writes to an address, as a mapping; none for an empty one: (list $ "address")
+https://openlineage.io/docs/integrations/spark/configuration/usage
+*/}}
+{{- define "common.sparkLineage" -}}
+{{- $root := index . 0 -}}
+{{- with index . 1 }}
+spark.jars: local:///opt/spark-lineage/openlineage-spark_2.13.jar
+spark.extraListeners: io.openlineage.spark.agent.OpenLineageSparkListener
+spark.openlineage.transport.type: http
+spark.openlineage.transport.url: {{ . | quote }}
+spark.openlineage.namespace: {{ $root.Release.Namespace }}/{{ $root.Release.Name }}
+{{- end }}
+{{- end -}}
+
 {{- define "common.requireMonitoring" -}}
 {{- if not (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1") }}
 {{- fail "global.monitoring.enabled is true, but this cluster has no monitoring.coreos.com/v1 resources. Either install the Prometheus operator first (helm install monitoring kube-prometheus-stack --repo https://prometheus-community.github.io/helm-charts), or do without its resources: --set global.monitoring.enabled=false; the parts serve their metrics all the same" }}

@@ -33,7 +33,9 @@ ECOMMERCE_RETENTION_SPEED_DAYS: {{ .Values.lake.retention.speedDays | quote }}
 {{- range $kind := list "metrics" "traces" }}
 {{- $_ := set $outside (printf "airflow.%s.otlpEndpoint" $kind) (dig $kind "otlpEndpoint" "" $.Values.airflow) -}}
 {{- end }}
-{{- $_ := set $outside "airflow.lineage.openlineageUrl" (dig "lineage" "openlineageUrl" "" .Values.airflow) -}}
+{{- range $part := list "airflow" "spark" "sql" }}
+{{- $_ := set $outside (printf "%s.lineage.openlineageUrl" $part) (dig "lineage" "openlineageUrl" "" (index $.Values $part)) -}}
+{{- end }}
 {{- $_ := set $outside "serving.traces.otlpEndpoint" (dig "traces" "otlpEndpoint" "" .Values.serving) -}}
 {{- range $name, $address := $outside }}
 {{- if and $address (not $.Values.global.networkPolicies.egress.allow) -}}

@@ -105,12 +105,13 @@ executor.yaml: |
 {{- end -}}
 
 {{/*
-Settings of Spark that both modes give a job, those of its own `conf` over all others: job. Executors' shuffle files are
+Settings of Spark that both modes give a job, those of its own `conf` over all others: (list $ job). Executors' shuffle files are
 on the executors themselves, so Spark has to know which of them are still needed.
 */}}
 {{- define "spark.conf" -}}
-{{- $job := . -}}
-{{- $conf := include "spark.defaults" . | fromYaml -}}
+{{- $job := index . 1 -}}
+{{- $lineage := include "common.sparkLineage" (list (index . 0) (index . 0).Values.lineage.openlineageUrl) | fromYaml -}}
+{{- $conf := merge (include "spark.defaults" . | fromYaml) $lineage -}}
 {{- $_ := set $conf "spark.executor.memoryOverhead" $job.executorMemoryOverhead -}}
 {{- with $job.dynamicAllocation }}{{ if .enabled }}
 {{- $_ := set $conf "spark.dynamicAllocation.enabled" "true" }}

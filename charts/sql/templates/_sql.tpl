@@ -21,6 +21,9 @@ spark-defaults.conf: |
   spark.metrics.namespace                     sql
   spark.metrics.conf.driver.sink.prometheusServlet.class org.apache.spark.metrics.sink.PrometheusServlet
   spark.metrics.conf.driver.sink.prometheusServlet.path /metrics/prometheus
+  {{- range $name, $value := include "common.sparkLineage" (list . .Values.lineage.openlineageUrl) | fromYaml }}
+  {{ $name }} {{ $value }}
+  {{- end }}
 hive-site.xml: |
   <?xml version="1.0" encoding="UTF-8"?>
   <configuration>
