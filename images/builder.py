@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from images.tools import tool
+from local.install import cache, locked
 from local.progress import Report
 from local.site import ROOT
 
@@ -84,10 +85,14 @@ def _files(path: Path) -> list[Path]:
 
 
 def build(names: Sequence[str], report: Report) -> list[Built]:
-    """Builds what is not there yet. Raises :class:`PlatformError` with the last lines of a build that fails."""
+    """Builds what is not there yet; waits while another process builds.
+
+    Raises :class:`PlatformError` with the last lines of a build that fails.
+    """
     made: dict[str, float] = {}
-    for name in names:
-        _build(name, report, made)
+    with locked(cache() / "images.lock"):
+        for name in names:
+            _build(name, report, made)
     return [Built(name, tool().size(local_name(name)), made.get(name, 0.0)) for name in names]
 
 
@@ -103,7 +108,6 @@ def _build(name: str, report: Report, made: dict[str, float]) -> None:
     began = time.monotonic()
     below = {parent: local_name(parent) for parent in parents(name)} or {"root": tool().root_image()}
     options = [f"--build-arg={parent.upper()}_IMAGE={known}" for parent, known in below.items()]
-    options.append(f"--label=org.opencontainers.image.version={VERSION}")
     tool().build(dockerfile(name), image, options, downloads=name == "build" or "build" in below)
     if name in IMAGES:
         report(name, "packing", "")

@@ -152,7 +152,7 @@ def _marker(target: Path) -> Path:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Two installations at a time wait for each other, by a lock on this file."""
+    """Two processes that do the same at a time wait for each other, by a lock on this file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -8,13 +8,15 @@ import sys
 import threading
 import tomllib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
-from images.builder import IMAGES, VERSION, content_tag, digest, dockerfile, local_name, parents, push
+from images.builder import IMAGES, VERSION, build, content_tag, digest, dockerfile, local_name, parents, push
+from local.install import cache, locked
 from local.site import ROOT
 from local.tools import OPENED_PACKAGES
 from tests.support.running import ok, run
@@ -79,6 +81,16 @@ def test_labels_say_the_version_of_what_runs(image: str, charts: tuple[str, ...]
     assert f'org.opencontainers.image.version="{version}"' in dockerfile(image).read_text()
     for chart in charts:
         assert f"\nappVersion: {version}\n" in (ROOT / "charts" / chart / "Chart.yaml").read_text()
+
+
+def test_two_that_build_wait_for_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with ThreadPoolExecutor(1) as pool:
+        with locked(cache() / "images.lock"):
+            other = pool.submit(build, (), lambda *_: None)
+            with pytest.raises(TimeoutError):
+                other.result(0.5)
+        assert other.result(10) == []
 
 
 def test_a_changed_source_changes_the_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
