@@ -28,6 +28,13 @@ class Layout:
         manifest = self._named().get(ref)
         return str(manifest["digest"]) if manifest else None
 
+    def whole(self, ref: str) -> bool:
+        """Whether ``ref`` names an image of which everything is there."""
+        digest = self.digest(ref)
+        if digest is None or not self._path(digest).exists():
+            return False
+        return all(self._path(blob).exists() for blob in self._blobs(ref))
+
     def size(self, ref: str) -> int:
         """Bytes of the image's layers, unpacked."""
         return sum(layer["size"] for layer in self._manifest(ref)["layers"])

@@ -81,7 +81,7 @@ class Buildah:
         self._forget([f"{repository}:{ref.rpartition('-')[2]}" for ref in others])
 
     def kept(self, image: str) -> bool:
-        return self.layout.digest(layout_ref(image)) is not None
+        return self.layout.whole(layout_ref(image))
 
     def size(self, image: str) -> int:
         return self.layout.size(layout_ref(image))

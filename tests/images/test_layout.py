@@ -99,3 +99,15 @@ def test_compressed_layers_are_unpacked_once(written: Written) -> None:
 def test_an_empty_folder_has_no_images(tmp_path: Path) -> None:
     assert Layout(tmp_path).refs() == []
     assert Layout(tmp_path).digest("kafka-1") is None
+
+
+def test_an_image_of_which_something_is_gone_is_not_whole(written: Written) -> None:
+    assert written.layout.whole("kafka-1")
+    assert not written.layout.whole("zookeeper-1")
+    for blob in written.blobs():
+        path = written.layout.folder / "blobs" / "sha256" / blob.removeprefix("sha256:")
+        data = path.read_bytes()
+        path.unlink()
+        assert [ref for ref in ("kafka-1", "hbase-1") if written.layout.whole(ref)] != ["kafka-1", "hbase-1"]
+        path.write_bytes(data)
+    assert written.layout.whole("kafka-1")
