@@ -39,7 +39,7 @@ def probe(number: int, moment: datetime) -> tuple[str, str, bytes]:
         home = {"page": "home", "device": "mobile", "referrer": "direct", "country": "DE"}
         return user, CLICKS.topic, msgspec.json.encode({**base, **home})
     bought = {"order_id": user, "product_id": PRODUCT, "category": CATEGORY, "quantity": 1, "unit_price": "1.00"}
-    rest = {"total": "1.00", "currency": "EUR", "payment_method": "card"}
+    rest = {"total": "1.00", "currency": "EUR", "payment_method": "card", "country": "DE"}
     return user, PURCHASES.topic, msgspec.json.encode({**base, **bought, **rest})
 
 

@@ -31,6 +31,8 @@ Referrer = Literal["direct", "search", "social", "email", "ads"]
 PaymentMethod = Literal["card", "paypal", "transfer", "invoice"]
 StockReason = Literal["sale", "restock", "adjustment", "return"]
 Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2")]
+UNKNOWN_COUNTRY: Final = "unknown"
+"""What purchases without a country are counted as; no code can be that."""
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 
 
@@ -71,6 +73,7 @@ class Purchase(Event, kw_only=True, gc=False):
     session_id: Name
     product_id: Name
     category: Name
+    country: Annotated[Country | None, Meta(description="the buyer's; null where the shop does not tell")] = None
     quantity: Annotated[int, Meta(ge=1, le=10_000)]
     unit_price: Money
     total: Money

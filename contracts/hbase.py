@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from contracts.events import epoch_ms
+from contracts.events import UNKNOWN_COUNTRY, epoch_ms
 from contracts.topics import RETENTION
 
 NOTHING: Final = Decimal("0.00")
@@ -118,16 +118,50 @@ class Traffic(msgspec.Struct, omit_defaults=True):
     countries: dict[str, int] = {}
 
 
-class Sold(msgspec.Struct):
-    """What was bought of a category: amount in EUR, units, and purchases."""
+NONE_BOUGHT: Final = (NOTHING, 0, 0)
+"""The fields of :class:`Bought` and :class:`Sold` where nothing is."""
+
+
+class Bought(msgspec.Struct):
+    """What was bought: amount in EUR, units, and purchases."""
 
     amount: Decimal
     units: int
     purchases: int
 
+    def add(self, other: "Bought", sign: int = 1) -> None:
+        """Counts ``other`` too; with the sign -1 no longer."""
+        self.amount += sign * other.amount
+        self.units += sign * other.units
+        self.purchases += sign * other.purchases
+
+
+class Sold(Bought, omit_defaults=True):
+    """What was bought of a category, ``countries``: by which country's buyers, :data:`UNKNOWN_COUNTRY` among them.
+
+    What was counted before the speed layer knew countries is in the sum alone.
+    """
+
+    countries: dict[str, Bought] = {}
+
+    def by_country(self) -> dict[str, Bought]:
+        """The whole sum by country; what is in it alone is of :data:`UNKNOWN_COUNTRY`."""
+        rest = self.without_country()
+        if not rest.purchases:
+            return self.countries
+        rest.add(self.countries.get(UNKNOWN_COUNTRY, Bought(*NONE_BOUGHT)))
+        return {**self.countries, UNKNOWN_COUNTRY: rest}
+
+    def without_country(self) -> Bought:
+        """What is in the sum alone."""
+        rest = Bought(self.amount, self.units, self.purchases)
+        for bought in self.countries.values():
+            rest.add(bought, -1)
+        return rest
+
 
 Sales = dict[str, Sold]
-"""The purchases of a minute by category, those later than the watermark as well."""
+"""The purchases of a minute by category and country, those later than the watermark as well."""
 
 
 def add_traffic(parts: Iterable[Traffic]) -> Traffic:
@@ -153,10 +187,21 @@ def add_sales(parts: Iterable[Sales]) -> Sales:
     sums: Sales = {}
     for part in parts:
         for category, sold in part.items():
-            before = sums.get(category, Sold(NOTHING, 0, 0))
-            sums[category] = Sold(
-                before.amount + sold.amount, before.units + sold.units, before.purchases + sold.purchases
-            )
+            into = sums.setdefault(category, Sold(*NONE_BOUGHT))
+            into.add(sold)
+            for country, bought in sold.countries.items():
+                into.countries.setdefault(country, Bought(*NONE_BOUGHT)).add(bought)
+    for sold in sums.values():
+        sold.countries = dict(sorted(sold.countries.items()))
+    return dict(sorted(sums.items()))
+
+
+def by_country(sales: Sales) -> dict[str, Bought]:
+    """The sum over the categories, by country."""
+    sums: dict[str, Bought] = {}
+    for sold in sales.values():
+        for country, bought in sold.by_country().items():
+            sums.setdefault(country, Bought(*NONE_BOUGHT)).add(bought)
     return dict(sorted(sums.items()))
 
 
@@ -326,8 +371,9 @@ SALES_BY_MINUTE: Final = HBaseTable(
     "sales_by_minute",
     VERSIONED,
     "minute as YYYYMMDDHHMM (UTC)",
-    "{category: {amount, units, purchases}}: the purchases of a minute, late ones too; their sum is that of "
-    "revenue_by_minute and revenue_late. Sum over the partitions.",
+    "{category: {amount, units, purchases, countries: {country: {amount, units, purchases}}}}: the purchases of a "
+    "minute by category and the buyer's country, late ones too; their sum is that of revenue_by_minute and "
+    "revenue_late. Sum over the partitions.",
 )
 STOCK: Final = HBaseTable(
     "stock",

@@ -14,7 +14,7 @@ import msgspec
 import pyarrow as pa
 
 from contracts import paths
-from contracts.events import STREAMS, Stream
+from contracts.events import STREAMS, UNKNOWN_COUNTRY, Stream
 
 DATABASE: Final = "ecommerce"
 MONEY: Final = "DECIMAL(12,2)"
@@ -155,6 +155,15 @@ MARTS: Final = {
             ("minute", "STRING", "YYYY-MM-DDTHH:MM, UTC"),
             ("orders", "BIGINT"),
             ("purchases", "BIGINT", "an order has a purchase for each of its products"),
+            ("revenue", MONEY_SUM, "EUR"),
+        ),
+        _mart(
+            "sales_daily",
+            "Purchases of the day by category and the buyer's country; the batch side of the reconciliation of both.",
+            ("category", "STRING"),
+            ("country", "STRING", f"ISO 3166-1 alpha-2, or {UNKNOWN_COUNTRY}"),
+            ("purchases", "BIGINT"),
+            ("units", "BIGINT"),
             ("revenue", MONEY_SUM, "EUR"),
         ),
         _mart(

@@ -22,7 +22,7 @@ def daily(id: str, upstream: tuple[str, ...], doc: str, **more: Any) -> Task:
 
 
 CLICKS, PURCHASES, INVENTORY = RAW = ("clicks", "purchases", "inventory")
-REVENUE = ("revenue_daily", "revenue_hourly", "revenue_minutely")
+REVENUE = ("revenue_daily", "revenue_hourly", "revenue_minutely", "sales_daily")
 FUNNEL, STOCK, RECONCILIATION = ("conversion_funnel",), ("stock_daily",), ("reconciliation",)
 AFFINITY = ("category_affinity", "product_affinity")
 MARTS = ("revenue", "funnel", "affinity", "stock")
@@ -38,7 +38,7 @@ TASKS = (
     daily(
         "revenue",
         ("repair_partitions",),
-        "Fills `revenue_daily`, `revenue_hourly` and `revenue_minutely`.",
+        "Fills `revenue_daily`, `revenue_hourly`, `revenue_minutely` and `sales_daily`.",
         reads=(PURCHASES,),
         writes=REVENUE,
     ),
@@ -68,7 +68,7 @@ TASKS = (
         MARTS,
         "Fills `reconciliation` and fails with the difference when a minute's batch revenue is not the speed layer's, "
         "late purchases added. Closes the days that agree.",
-        reads=(*RAW, "revenue_minutely"),
+        reads=(*RAW, "revenue_minutely", "sales_daily"),
         writes=RECONCILIATION,
     ),
     daily(

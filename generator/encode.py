@@ -120,11 +120,14 @@ class Encoder:
         )
         who = {"order_id": order, "user_id": '"%s"', "session_id": session}
         paid = {"unit_price": '"%s"', "total": '"%s"', "currency": f'"{CURRENCY}"', "payment_method": "%s"}
-        self._purchase_lines = Lines(PURCHASES, {**when, **who, _OF_PRODUCT: "%s", "quantity": "%d", **paid})
+        self._purchase_lines = Lines(
+            PURCHASES, {**when, **who, _OF_PRODUCT: "%s", "country": "%s", "quantity": "%d", **paid}
+        )
         moved = {"product_id": "%s", "warehouse": "%s", "stock_level": "%d", "change": "%d", "reason": "%s"}
         self._inventory_lines = Lines(INVENTORY, {**when, **moved, "critical_threshold": "%d"})
         self._product_keys = np.array(catalogue.ids, dtype=object)
         self._user_keys = np.array(visitors.ids, dtype=object)
+        self._user_countries = quoted(COUNTRIES)[visitors.country]
         self._products = quoted(catalogue.ids)
         self._categories = quoted(CATEGORIES)
         product_categories = self._categories[catalogue.category]
@@ -169,6 +172,7 @@ class Encoder:
             users,
             sessions,
             self._sold[rows["product"]].tolist(),
+            self._user_countries[rows["user"]].tolist(),
             rows["quantity"].tolist(),
             list(map(money, rows["cents"].tolist())),
             list(map(money, total_cents(rows).tolist())),

@@ -95,7 +95,7 @@ DEFECTS: Final = (
     Defect("time without a zone", _replace(event_time=lambda event: event.event_time.replace(tzinfo=None))),
     Defect("unknown product", _replace(product_id="P00000")),
     Defect("unknown page", _replace(page="chekout"), (CLICKS,)),
-    Defect("country is no code", _replace(country="Germany"), (CLICKS,)),
+    Defect("country is no code", _replace(country="Germany"), (CLICKS, PURCHASES)),
     Defect(
         "negative price",
         _replace(unit_price=lambda event: -event.unit_price, total=lambda event: -event.total),

@@ -52,7 +52,9 @@ def event(rng: Random, stream: Stream, now: datetime) -> dict[str, Any]:
         return {**base, **user, **page, "device": "mobile", "referrer": "ads", "country": "DE"}
     if stream is PURCHASES:
         bought = {"product_id": product, "category": category, "quantity": 2, "unit_price": "9.95", "total": "19.90"}
-        return {**base, **user, "order_id": "o", **bought, "currency": "EUR", "payment_method": "card"}
+        paid = {"currency": "EUR", "payment_method": "card"}
+        told = rng.choice(({"country": "DE"}, {"country": "FR"}, {"country": None}, {}))
+        return {**base, **user, "order_id": "o", **bought, **told, **paid}
     stock = {"stock_level": rng.randrange(20), "change": -1, "reason": "sale", "critical_threshold": 5}
     return {**base, "product_id": product, "warehouse": rng.choice(WAREHOUSES), **stock}
 

@@ -161,7 +161,8 @@ def chunks(hdfs: InsecureClient, number: int, landed: list[Landed], start: int) 
             coming = coming[len(load) :]
             if load:
                 read_rows = list(pool.map(partial(read, hdfs, number), (file.path for file in load)))
-                rows = pa.concat_tables([*([rows] if rows is not None else []), *read_rows])
+                # Files of earlier versions lack columns: their rows are null there.
+                rows = pa.concat_tables([*([rows] if rows is not None else []), *read_rows], promote_options="default")
                 rows = rows.filter(pc.greater_equal(rows["kafka_offset"], start)).sort_by("kafka_offset")
             assert rows is not None
             count = int(np.searchsorted(rows["kafka_offset"].to_numpy(), bound))
@@ -194,9 +195,9 @@ def read_landed(topic: str, rows: pa.Table, delay: timedelta, start: int, newest
 
 
 def events(topic: str, rows: pa.Table) -> Iterator[Event]:
-    """Rows as the events that they were made of."""
+    """Rows as the events that they were made of; a field that came after all of them has its default."""
     kind = BY_TOPIC[topic].event
-    for row in rows.select(kind.__struct_fields__).to_pylist():
+    for row in rows.select([name for name in kind.__struct_fields__ if name in rows.column_names]).to_pylist():
         row["event_time"] = from_epoch_ms(row["event_time"])
         yield kind(**row)
 

@@ -23,7 +23,7 @@ from clients.sql import SQL_SETTINGS
 from contracts.command import run, with_settings
 from contracts.errors import NotFound
 from contracts.events import critical, timestamp
-from contracts.hbase import add_sales, add_traffic
+from contracts.hbase import add_sales, add_traffic, by_country
 from contracts.settings import Settings
 from serving import speed, views
 from serving.layers import Layers
@@ -32,7 +32,7 @@ from serving.now import Now, Section
 MINUTE = timedelta(minutes=1)
 LOOK_SECONDS = 5.0
 """For one answer to ``watch``."""
-WATCHED_MINUTES, WATCHED_STOCK = 15, 8
+WATCHED_MINUTES, WATCHED_STOCK, WATCHED_COUNTRIES = 15, 8, 5
 UNITS = {"m": MINUTE, "h": timedelta(hours=1), "d": timedelta(days=1)}
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
 
@@ -144,7 +144,7 @@ def traffic(
         minutes = [
             {"minute": timestamp(one.start), **msgspec.structs.asdict(one.traffic), "sales": one.sales} for one in found
         ]
-        total = {**msgspec.structs.asdict(seen), "sales": sold}
+        total = {**msgspec.structs.asdict(seen), "sales": sold, "sales_by_country": by_country(sold)}
         echo_json({"from": timestamp(first), "to": timestamp(until), "total": total, "minutes": minutes})
         return
     table = Table(title=f"Traffic {first:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC", show_footer=True)
@@ -242,8 +242,8 @@ def watch(settings: Settings) -> None:
 
 def picture(state: dict[str, Section]) -> Group:
     """The sections of :class:`Now` as a terminal shows them; those that no server has answered yet are left out."""
-    clock, revenue, traffic, stock, fresh = (
-        state.get(name) for name in ("clock", "revenue", "traffic", "stock", "fresh")
+    clock, revenue, traffic, sales, stock, fresh = (
+        state.get(name) for name in ("clock", "revenue", "traffic", "sales", "stock", "fresh")
     )
     parts: list[RenderableType] = []
     if clock:
@@ -258,6 +258,10 @@ def picture(state: dict[str, Section]) -> Group:
     if traffic:
         pages = ", ".join(f"{page} {count:,}" for page, count in traffic["pages"].items())
         parts.append(f"{traffic['minutes'][-2][1]:,} visitors in the minute before this one; in the last hour: {pages}")
+    if sales and sales["countries"]:
+        most = sorted(sales["countries"].items(), key=lambda item: -item[1]["revenue"])[:WATCHED_COUNTRIES]
+        bought = ", ".join(f"{country} {one['revenue']:,} EUR ({one['purchases']:,})" for country, one in most)
+        parts.append(f"bought today by country: {bought}")
     if stock:
         table = Table("product", "warehouse", "stock", "critical at", title=f"Critical stock: {stock['critical']}")
         for one in stock["worst"][:WATCHED_STOCK]:

@@ -16,7 +16,7 @@ import structlog
 
 from contracts.errors import PlatformError
 from contracts.events import critical, from_epoch_ms, timestamp
-from contracts.hbase import NOTHING, Sold, add_sales, add_traffic
+from contracts.hbase import NONE_BOUGHT, NOTHING, Sales, Sold, add_sales, add_traffic, by_country
 from serving import days, views
 from serving.layers import Layers
 from serving.views import PeriodRevenue, Step
@@ -25,6 +25,8 @@ MINUTES: Final = 60
 """How many of the last minutes are shown."""
 CHANGING: Final = timedelta(minutes=15)
 """Of the last minutes those that change: the watermark's, and what a slow batch is behind."""
+EVERY_SALE_SECONDS: Final = 60
+"""After how long all of today's sales are looked at again: a late purchase may be of any minute."""
 NEWEST_ALERTS: Final = 20
 WORST_STOCK: Final = 20
 BESIDE_SECONDS: Final = 0.2
@@ -71,7 +73,7 @@ def _newest(times: Iterable[int | None]) -> datetime | None:
 class Now:
     """The sections as of the newest :meth:`look`.
 
-    ``revenue``, ``traffic``, ``alerts``, ``before``, ``stock``, ``fresh``, ``clock``.
+    ``revenue``, ``traffic``, ``sales``, ``alerts``, ``before``, ``stock``, ``fresh``, ``clock``.
 
     Where a server does not answer, its sections stay, and ``clock`` says since when they do (``away``).
     """
@@ -82,6 +84,7 @@ class Now:
         self._away: dict[str, str] = {}
         self._day: date | None = None
         self._minutes: dict[datetime, PeriodRevenue] = {}
+        self._sold: dict[datetime, Sales] = {}
         self._before: list[PeriodRevenue] = []
         self._due: dict[str, float] = {}
         self._beside = ThreadPoolExecutor(1, "beside")
@@ -91,10 +94,11 @@ class Now:
         """Asks the layers for what is due, and returns the sections that changed, ``clock`` always."""
         now = self._clock()
         if now.date() != self._day:
-            self._day, self._minutes, self._before, self._due = now.date(), {}, [], {}
+            self._day, self._minutes, self._sold, self._before, self._due = now.date(), {}, {}, [], {}
         looks: dict[str, tuple[float, Callable[[datetime], Section]]] = {
             "revenue": (0, self._revenue),
             "traffic": (2, self._traffic),
+            "sales": (5, self._sales),
             "alerts": (0, self._alerts),
             "before": (60, self._weekday_before),
             "stock": (10, self._stock),
@@ -166,7 +170,7 @@ class Now:
         first = until - timedelta(minutes=MINUTES)
         known = {period.start: period for period in views.traffic(self._layers, first, until)}
         seen, sold = add_traffic(one.traffic for one in known.values()), add_sales(one.sales for one in known.values())
-        unsold = Sold(NOTHING, 0, 0)
+        unsold = Sold(*NONE_BOUGHT)
         categories = [
             {
                 "category": category,
@@ -185,6 +189,22 @@ class Now:
             "purchases": sum(one.purchases for one in sold.values()),
             "categories": sorted(views.affinity(categories, ("category",)), key=lambda row: row["category"]),
             "countries": seen.countries,
+        }
+
+    def _sales(self, now: datetime) -> Section:
+        """Today's purchases by country."""
+        midnight, until = Step.DAY.floor(now), Step.MINUTE.floor(now) + timedelta(minutes=1)
+        every = time.monotonic() >= self._due.get("every sale", 0)
+        start = midnight if every else max(midnight, until - CHANGING)
+        self._sold |= self._layers.sales(start, until)
+        if every:
+            self._due["every sale"] = time.monotonic() + EVERY_SALE_SECONDS
+        bought = by_country(add_sales(self._sold.values()))
+        return {
+            "countries": {
+                country: {"revenue": one.amount, "units": one.units, "purchases": one.purchases}
+                for country, one in bought.items()
+            }
         }
 
     def _alerts(self, now: datetime) -> Section:

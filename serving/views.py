@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from typing import Any, Final, Literal, TypeVar
 
-from contracts.hbase import NOTHING, Revenue, Sales, Traffic, add_revenue, add_sales, add_traffic
+from contracts.hbase import NOTHING, Bought, Revenue, Sales, Sold, Traffic, add_revenue, add_sales, add_traffic
 from serving import days
 from serving.days import Mark
 from serving.layers import Layers, Rows
@@ -103,6 +103,36 @@ def traffic(layers: Layers, start: datetime, end: datetime, step: Step = Step.MI
         PeriodTraffic(period, add_traffic(visited.get(period, [])), add_sales(sold.get(period, [])))
         for period in sorted(visited.keys() | sold.keys())
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class SalesView:
+    """Purchases by category and country, late ones too, and the marks of the days that batch answered for."""
+
+    sales: Sales
+    closed: dict[date, Mark]
+
+
+def sales_view(layers: Layers, chosen: list[date], now: datetime) -> SalesView:
+    """Purchases of these days. Batch answers for the closed ones, as in :func:`revenue_view`, speed for the others.
+
+    It answers also for days that were closed before there was a mart of these: they have no row there.
+    """
+    today = now.astimezone(UTC).date()
+    settled = layers.settled("sales_daily", [day for day in chosen if day < today])
+    batch = {day: found for day, found in settled.items() if found.rows}
+    parts = [_sold(row) for found in batch.values() for row in found.rows]
+    for day in chosen:
+        if day not in batch:
+            start = datetime.combine(day, time(), UTC)
+            parts += layers.sales(start, start + timedelta(days=1)).values()
+    return SalesView(add_sales(parts), {day: found.mark for day, found in batch.items()})
+
+
+def _sold(row: dict[str, Any]) -> Sales:
+    """A row of ``sales_daily``."""
+    bought = row["revenue"], row["units"], row["purchases"]
+    return {row["category"]: Sold(*bought, {row["country"]: Bought(*bought)})}
 
 
 def affinity(rows: Rows, keys: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -1,8 +1,9 @@
 """The ``.sql`` files: loading them and filling in their parameters.
 
-A file names its parameters as ``${name}``: the marts and raw streams of the contract, ``${date}`` and
-``${becomes_critical}``. A mart stands for the table to fill; a stream for the day's events, each ``event_id`` once,
-whatever copies have landed. The only value that comes from outside is the day, and it is a ``date``, not text.
+A file names its parameters as ``${name}``: the marts and raw streams of the contract, ``${date}``,
+``${becomes_critical}`` and ``${unknown_country}``. A mart stands for the table to fill; a stream for the day's events,
+each ``event_id`` once, whatever copies have landed. The only value that comes from outside is the day, and it is a
+``date``, not text.
 """
 
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ from pathlib import Path
 from string import Template
 from typing import Final
 
+from contracts.events import UNKNOWN_COUNTRY
 from contracts.hive import BECOMES_CRITICAL, RAW, HiveTable
 
 FOLDER: Final = Path(__file__).parent / "tasks" / "sql"
@@ -24,7 +26,7 @@ def statement(name: str, day: date, into: str) -> str:
     """
     streams = {stream: distinct_events(table, day) for stream, table in RAW.items()}
     values = {name: into, "date": f"'{day:%Y-%m-%d}'", "becomes_critical": BECOMES_CRITICAL}
-    return _template(name).substitute(streams | values)
+    return _template(name).substitute(streams | values, unknown_country=UNKNOWN_COUNTRY)
 
 
 def put_partition(table: HiveTable, day: date, location: str | None) -> tuple[str, ...]:

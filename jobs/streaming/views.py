@@ -24,8 +24,20 @@ from clients import hbase, kafka
 from contracts import hbase as tables
 from contracts.catalog import category_of
 from contracts.errors import BrokenPromise
-from contracts.events import CLICKS, INVENTORY, PURCHASES, Alert, Click, Purchase, StockChange, epoch_ms, from_epoch_ms
+from contracts.events import (
+    CLICKS,
+    INVENTORY,
+    PURCHASES,
+    UNKNOWN_COUNTRY,
+    Alert,
+    Click,
+    Purchase,
+    StockChange,
+    epoch_ms,
+    from_epoch_ms,
+)
 from contracts.hbase import (
+    Bought,
     Progress,
     Revenue,
     Sales,
@@ -322,7 +334,7 @@ def _traffic(click: Click, is_new: bool) -> Traffic:
 
 
 def update_purchases(partition: Partition, records: Records, summary: Summary, announce: Announce) -> None:
-    """Counts each purchase once: late ones apart, on-time ones in their minute, both by category and user."""
+    """Counts each purchase once: late ones apart, on-time ones in their minute, both by category, country and user."""
     ids: dict[bytes, int] = {}
     for offset, event, _ in records:
         ids.setdefault(event.event_id.encode(), offset)
@@ -341,12 +353,18 @@ def update_purchases(partition: Partition, records: Records, summary: Summary, a
             late_rows[key] = {tables.LATE_AMOUNT.column: str(purchase.total).encode()}
         else:
             minutes[minute].append((offset, Revenue(purchase.total, 1)))
-        sales[minute].append((offset, {purchase.category: Sold(purchase.total, purchase.quantity, 1)}))
+        sales[minute].append((offset, _sales(purchase)))
         users[purchase.user_id.encode()].append((offset, Spending(purchase.total, purchase.event_time, 1)))
     partition.update(tables.REVENUE_BY_MINUTE, tables.VALUE_FAMILY, Revenue, minutes, add_revenue)
     partition.put(tables.REVENUE_LATE, late_rows)
     partition.update(tables.SALES_BY_MINUTE, tables.VALUE_FAMILY, Sales, sales, add_sales)
     partition.update(tables.USER_PROFILES, tables.SPENDING_FAMILY, Spending, users, partial(reduce, _add_spending))
+
+
+def _sales(purchase: Purchase) -> Sales:
+    """What a purchase adds to its minute."""
+    bought = purchase.total, purchase.quantity, 1
+    return {purchase.category: Sold(*bought, {purchase.country or UNKNOWN_COUNTRY: Bought(*bought)})}
 
 
 def update_inventory(partition: Partition, records: Records, summary: Summary, announce: Announce) -> None:

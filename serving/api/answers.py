@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from contracts.events import timestamp
+from contracts.events import UNKNOWN_COUNTRY, timestamp
 
 Money = Annotated[
     Decimal,
@@ -65,8 +65,8 @@ class Today(Answer):
     hours: list[Period]
 
 
-class CategorySales(Answer):
-    """What was bought of a category."""
+class Bought(Answer):
+    """What was bought."""
 
     revenue: Money
     units: int
@@ -81,7 +81,8 @@ class PeriodTraffic(Answer):
     pages: dict[str, int] = Field(description="Clicks by page.")
     categories: dict[str, int] = Field(description="Views of product pages by category.")
     countries: dict[str, int] = Field(description="Visitors by country.")
-    sales: dict[str, CategorySales] = Field(description="Purchases by category.")
+    sales: dict[str, Bought] = Field(description="Purchases by category.")
+    sales_by_country: dict[str, Bought] = Field(description=f"Purchases by the buyer's country, or {UNKNOWN_COUNTRY}.")
 
 
 class TrafficRange(Answer):
@@ -90,6 +91,23 @@ class TrafficRange(Answer):
     start: Moment
     end: Moment
     periods: list[PeriodTraffic]
+
+
+class Sale(Bought):
+    """What was bought of a category by a country's buyers."""
+
+    category: str
+    country: str = Field(description=f"ISO 3166-1 alpha-2, or {UNKNOWN_COUNTRY}.")
+
+
+class Sales(Answer):
+    """Purchases of days by category and the buyer's country, each once, those that came late as well."""
+
+    days: list[date]
+    closed_days: list[date] = Field(description="Days that batch answered for: final until more of them lands.")
+    categories: dict[str, Bought]
+    countries: dict[str, Bought]
+    sales: list[Sale]
 
 
 class FunnelStep(Answer):

@@ -39,6 +39,8 @@ LONGEST: Final = {Step.MINUTE: timedelta(days=2), Step.HOUR: timedelta(days=62),
 LONGEST_TRAFFIC: Final = timedelta(days=2)
 """The longest range of traffic: it is added up from its minutes."""
 LONGEST_DAYS: Final = 366
+LONGEST_SALES_DAYS: Final = 62
+"""The longest range of purchases by category and country: of days that are not closed they are added up as well."""
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2099, 12, 31)
 PAGE_HEADERS: Final = {
     # What the chart library writes into the page is style alone.
@@ -119,8 +121,14 @@ def _add_views(app: FastAPI, layers: Layers) -> None:
     def traffic(
         start: From, end: To, by: Annotated[Step, Query(description="At most 2 days by any.")] = Step.HOUR
     ) -> answers.TrafficRange:
-        """Visitors, page views and purchases by category of a range, up to the last seconds."""
+        """Visitors, page views and purchases by category and by country of a range, up to the last seconds."""
         return figures.traffic(layers, *_range(start, end, by, LONGEST_TRAFFIC), by)
+
+    @app.get("/v1/sales", tags=["revenue"], response_model=answers.Sales, **tagged)
+    def sales(first: First, last: Last = None, known: Tags = None) -> Response:
+        """Purchases of days by category and the buyer's country: batch for closed days, speed for the others."""
+        chosen = _days(first, last, LONGEST_SALES_DAYS)
+        return _answer(figures.sales(layers, chosen, _now()), known)
 
     @app.get("/v1/today", tags=["revenue"], **common)
     def today() -> answers.Today:
@@ -238,13 +246,13 @@ def _range(start: datetime, end: datetime, by: Step, longest: timedelta) -> tupl
     return start.astimezone(UTC), end.astimezone(UTC)
 
 
-def _days(first: date, last: date | None) -> list[date]:
+def _days(first: date, last: date | None, most: int = LONGEST_DAYS) -> list[date]:
     """The days of a range. Raises :class:`Mistake` for one that is none, or too long."""
     count = ((last or first) - first).days + 1
     if count < 1:
         raise Mistake(f"first {first} is after last {last}")
-    if count > LONGEST_DAYS:
-        raise Mistake(f"{count} days are more than {LONGEST_DAYS}, the most at once")
+    if count > most:
+        raise Mistake(f"{count} days are more than {most}, the most at once")
     return from_to(first, last or first)
 
 

@@ -1,6 +1,7 @@
 """The API's figures: views of the layers in its own terms, without HTTP."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -11,7 +12,7 @@ import msgspec
 import serving.now
 from contracts.errors import NotFound
 from contracts.events import critical
-from contracts.hbase import NOTHING, Stock
+from contracts.hbase import NOTHING, Bought, Stock, by_country
 from serving import views
 from serving.api import answers
 from serving.days import Mark, end_of, is_closed
@@ -78,15 +79,39 @@ def traffic(layers: Layers, start: datetime, end: datetime, step: Step) -> answe
     periods = [
         answers.PeriodTraffic(
             start=period.start,
-            sales={
-                category: answers.CategorySales(revenue=sold.amount, units=sold.units, purchases=sold.purchases)
-                for category, sold in period.sales.items()
-            },
+            sales=_bought(period.sales),
+            sales_by_country=_bought(by_country(period.sales)),
             **msgspec.structs.asdict(period.traffic),
         )
         for period in views.traffic(layers, start, end, step)
     ]
     return answers.TrafficRange(start=start, end=end, periods=periods)
+
+
+def sales(layers: Layers, chosen: list[date], now: datetime) -> Tagged:
+    """Purchases of days by category and country."""
+    view = views.sales_view(layers, chosen, now)
+    answer = answers.Sales(
+        days=chosen,
+        closed_days=sorted(view.closed),
+        categories=_bought(view.sales),
+        countries=_bought(by_country(view.sales)),
+        sales=[
+            answers.Sale(
+                category=category, country=country, revenue=one.amount, units=one.units, purchases=one.purchases
+            )
+            for category, sold in view.sales.items()
+            for country, one in sold.by_country().items()
+        ],
+    )
+    return Tagged(answer, view.closed if len(view.closed) == len(chosen) else None)
+
+
+def _bought(found: Mapping[str, Bought]) -> dict[str, answers.Bought]:
+    return {
+        name: answers.Bought(revenue=one.amount, units=one.units, purchases=one.purchases)
+        for name, one in found.items()
+    }
 
 
 def funnel(layers: Layers, chosen: list[date]) -> Tagged:

@@ -1,4 +1,4 @@
-"""Revenue of a day, by hour and by minute."""
+"""Revenue of a day, by hour, by minute, and by category and country."""
 
 from contracts.command import run
 from jobs.batch.marts import mart_task
@@ -8,6 +8,7 @@ main = mart_task(
     "revenue_daily",
     "revenue_hourly",
     "revenue_minutely",
+    "sales_daily",
 )
 
 if __name__ == "__main__":

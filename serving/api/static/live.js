@@ -113,6 +113,17 @@ function showCountries(of, counts) {
   $("countries-text").textContent = found.length ? `${found.slice(0, 3).map(([country, count]) => `${country} ${whole.format(count)}`).join(", ")}; a visitor counts in each minute.` : "No visitor yet.";
 }
 
+/** Purchases and their revenue by country; what has no country is "unknown". */
+function showBought(of, countries) {
+  $("bought-title").textContent = `Purchases by country, ${of}`;
+  const every = Object.entries(countries).map(([country, { purchases, revenue }]) => ({ country, purchases, revenue }));
+  const found = every.sort((a, b) => b.purchases - a.purchases || a.country.localeCompare(b.country)).slice(0, COUNTRIES);
+  bars("bought", found.map((one) => one.country), found.map((one) => one.purchases), found.map((one) => `${whole.format(one.purchases)} (${euro(one.revenue)})`));
+  const all = every.reduce((sum, one) => sum + one.purchases, 0);
+  const most = found.slice(0, 3).map((one) => `${one.country} ${whole.format(one.purchases)} for ${euro(one.revenue)}`).join(", ");
+  $("bought-text").textContent = all ? `${most}; of ${whole.format(all)} purchases from ${every.length} ${every.length === 1 ? "country" : "countries"}.` : "No purchase yet.";
+}
+
 function showVisitors(of, periods, unit) {
   $("visitors-title").textContent = `Visitors, ${of}`;
   const line = unit === "minute";
@@ -157,6 +168,7 @@ function showLive(changed) {
   }
   if (changed.fresh) showFresh(state.fresh);
   if (changed.traffic) showTraffic(state.traffic);
+  if (changed.sales) showBought("today", state.sales.countries);
   if (changed.clock) {
     const away = Object.entries(state.clock.away);
     const told = away.map(([section, since]) => `${section} since ${clock(since)}`).join(", ");
@@ -184,11 +196,12 @@ async function ask(path) {
 }
 
 async function marts(day, mine) {
-  const [funnel, categories] = await Promise.all([ask(`v1/funnel?first=${day}`), ask(`v1/affinity/categories?first=${day}`)]);
+  const [funnel, categories, sales] = await Promise.all(["funnel", "affinity/categories", "sales"].map((mart) => ask(`v1/${mart}?first=${day}`)));
   if (mine !== request) return;
   const none = `${day} is not closed yet: these come with its daily run.`;
   showFunnel(day, (funnel?.steps ?? []).map(({ name, sessions, of_first }) => ({ name, count: sessions, text: `${whole.format(sessions)} (${percent(of_first)})` })), "sessions", none);
   showCategories(day, categories?.categories ?? [], none);
+  showBought(day, sales.countries);
 }
 
 async function traffic(day, mine) {
