@@ -18,7 +18,7 @@ from contracts.catalog import category_of
 EventId = Annotated[
     str,
     Meta(
-        pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+        pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z",
         description="UUID, lower case; the same on every copy of an event",
     ),
 ]
@@ -30,7 +30,7 @@ Device = Literal["desktop", "mobile", "tablet"]
 Referrer = Literal["direct", "search", "social", "email", "ads"]
 PaymentMethod = Literal["card", "paypal", "transfer", "invoice"]
 StockReason = Literal["sale", "restock", "adjustment", "return"]
-Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2")]
+Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}\Z", description="ISO 3166-1 alpha-2")]
 UNKNOWN_COUNTRY: Final = "unknown"
 """What purchases without a country are counted as; no code can be that."""
 Count = Annotated[int, Meta(ge=0, le=2**53)]

@@ -48,6 +48,7 @@ def test_valid_event_passes(stream: str) -> None:
         ("clicks", {"user_id": 7}, "Expected `str`, got `int` - at `$.user_id`"),
         ("clicks", {"event_id": "7"}, "matching regex"),
         ("clicks", {"event_id": samples.click()["event_id"].upper()}, "matching regex"),
+        ("clicks", {"event_id": samples.click()["event_id"] + "\n"}, "matching regex"),
         ("clicks", {"event_time": "yesterday"}, "Invalid RFC3339"),
         ("clicks", {"event_time": "2026-11-23T10:00:00"}, "timezone"),
         ("clicks", {"event_time": datetime(1970, 1, 1, tzinfo=UTC)}, "over 30 days old"),
@@ -62,6 +63,11 @@ def test_valid_event_passes(stream: str) -> None:
         ("purchases", {"quantity": 0}, ">= 1"),
         ("purchases", {"quantity": 1.5}, "Expected `int`"),
         ("purchases", {"currency": "USD"}, "Invalid enum value 'USD'"),
+        ("purchases", {"country": "Germany"}, "Z' - at `$.country`"),
+        ("purchases", {"country": "unknown"}, "matching regex"),
+        ("purchases", {"country": "DE\n"}, "matching regex"),
+        ("purchases", {"country": ""}, "matching regex"),
+        ("purchases", {"country": 49}, "Expected `str | null`, got `int`"),
         ("inventory", {"stock_level": -1}, ">= 0"),
         ("inventory", {"stock_level": 1, "change": 5}, "negative stock before"),
         ("inventory", {"product_id": "P2001"}, "unknown product"),
@@ -74,9 +80,22 @@ def test_bad_event_is_refused_with_its_reason(stream: str, changes: dict[str, An
 @pytest.mark.parametrize("stream", SAMPLES)
 def test_every_required_field_is_required(stream: str) -> None:
     whole = SAMPLES[stream]()
-    optional = {"product_id", "category"} if stream == "clicks" else set()
-    for field in set(whole) - optional:
+    optional = {"clicks": {"product_id", "category"}, "purchases": {"country"}}
+    for field in set(whole) - optional.get(stream, set()):
         assert field in refuse(stream, {name: value for name, value in whole.items() if name != field})
+
+
+def test_a_purchase_of_an_earlier_producer_names_no_country() -> None:
+    told = samples.purchase()
+    (before, null, now) = judge(
+        BY_NAME["purchases"],
+        [
+            samples.encode({name: value for name, value in told.items() if name != "country"}),
+            samples.encode(told | {"country": None}),
+            samples.encode(told),
+        ],
+    )
+    assert [getattr(event, "country", event) for event in (before, null, now)] == [None, None, "FR"]
 
 
 def test_stock_is_critical_only_when_it_crosses_its_threshold() -> None:

@@ -17,7 +17,7 @@ from generator.config import DAY_MS, MINUTE_MS, Config, FlashSale, Share, rng_fo
 from generator.encode import Encoder, EventIds, Lines, times
 from generator.presets import DEMO
 from generator.stock import Stock
-from generator.visitors import RETURN_RATE, Visitors
+from generator.visitors import PLACES, RETURN_RATE, Visitors
 from tests.support.account import Account
 from tests.support.shop import DAY, EVENTS, FLAWLESS
 
@@ -146,6 +146,13 @@ def test_prices_are_log_normal(catalogue: Catalogue) -> None:
 def test_prices_are_those_of_the_catalogue(account: Account, catalogue: Catalogue) -> None:
     prices = dict(zip(catalogue.ids, catalogue.cents.tolist(), strict=True))
     assert all(event.unit_price * 100 == prices[event.product_id] for event in account.events[PURCHASES])
+
+
+def test_a_purchase_names_the_country_of_its_visit(account: Account) -> None:
+    visits = {(event.user_id, event.session_id): event.country for event in account.events[CLICKS]}
+    purchases = account.events[PURCHASES]
+    assert all(visits[event.user_id, event.session_id] == event.country for event in purchases)
+    assert {event.country for event in purchases} == set(PLACES)
 
 
 def test_visitors_return(account: Account) -> None:

@@ -11,7 +11,7 @@ from clients import hdfs as files
 from clients.commits import Commit, PartitionState
 from contracts import paths
 from contracts.errors import BrokenPromise
-from contracts.events import CLICKS, STREAMS, WATERMARK, Stream
+from contracts.events import CLICKS, PURCHASES, STREAMS, WATERMARK, Purchase, Stream
 from contracts.hive import RAW, arrow_schema
 from jobs import rebuild
 from jobs.rebuild import Landed
@@ -61,6 +61,29 @@ def test_records_are_those_that_the_speed_job_reads(monkeypatch: pytest.MonkeyPa
     late = [offset for offset, _, late in read.records if late]
     rest = rebuild.read_landed(stream.topic, rows(stream, []), WATERMARK, late[0], newest_ms)
     assert rest == ([], late[0], newest_ms)
+
+
+def test_files_of_before_a_field_was_added_are_read_beside_later_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of version 0.1.0 lack what its rows could not name either."""
+    values: list[bytes | None] = [samples.encode(samples.purchase(event_time=NOW)) for _ in range(4)]
+    now = read_kafka(PURCHASES.topic, [judging.records(values, NOW)], WATERMARK, 0, None).records
+    without = {0: "/old", 1: "/new", 2: "/older", 3: "/new"}
+    later = {"/old": ["country"], "/older": ["country", "unknown_fields"], "/new": []}
+    stored = {
+        path: parquet(rows(PURCHASES, [one for one in now if without[one[0]] == path]).drop_columns(lacks))
+        for path, lacks in later.items()
+    }
+    monkeypatch.setattr(files, "read", lambda _, path: stored[path])
+
+    def read(*paths: str) -> list[str | None]:
+        found = rebuild.chunks(None, 0, [Landed(0, 3, path) for path in paths], 0)  # type: ignore[arg-type]
+        events = [
+            one for chunk in found for one in rebuild.read_landed(PURCHASES.topic, chunk, WATERMARK, 0, None).records
+        ]
+        return [event.country for _, event, _ in events if isinstance(event, Purchase)]
+
+    assert read("/old", "/new", "/older") == [None, "FR", None, "FR"]
+    assert read("/old", "/older") == [None, None]
 
 
 def test_files_are_read_when_their_first_offset_comes(monkeypatch: pytest.MonkeyPatch) -> None:

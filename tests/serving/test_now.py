@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+import serving.now
 from clients.retry import until
 from contracts.errors import Unreachable
-from contracts.hbase import Revenue, Sold, Stock, Traffic
+from contracts.hbase import Bought, Revenue, Sold, Stock, Traffic
 from serving.__main__ import picture
 from serving.now import Now
 from tests.support.known_layers import KnownLayers
 
+ONE_OF_DE = (Decimal("1.00"), 1, 1, {"DE": Bought(Decimal("1.00"), 1, 1)})
 NOON = datetime(2026, 11, 24, 12, 34, 56, 789_000, tzinfo=UTC)
 
 
@@ -39,7 +41,7 @@ def test_the_state_says_what_changed(layers: KnownLayers) -> None:
     clock = [NOON]
     now = Now(layers, lambda: clock[0])
     first = now.look()
-    assert set(first) == {"revenue", "traffic", "alerts", "before", "stock", "fresh", "clock"}
+    assert set(first) == {"revenue", "traffic", "sales", "alerts", "before", "stock", "fresh", "clock"}
     assert (str(first["revenue"]["revenue"]), first["revenue"]["purchases"]) == ("5.50", 2)
     assert len(first["revenue"]["minutes"]) == 60
     assert set(now.look()) == {"clock"}
@@ -61,6 +63,28 @@ def test_the_last_hour_is_added_up(layers: KnownLayers) -> None:
         ("books", "0", "2", "18.00", "None"),
         ("toys", "2", "4", "3.00", "0.6667"),
     ]
+
+
+def test_todays_purchases_are_added_up_by_country(layers: KnownLayers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving.now, "EVERY_SALE_SECONDS", 0.5)
+    this, early, yesterday = (NOON.replace(second=0, microsecond=0) - timedelta(hours=hours) for hours in (0, 12, 13))
+    one = Bought(Decimal("1.50"), 2, 1)
+    for minute in (this, early, yesterday):
+        layers.sold[minute] = {"toys": Sold(Decimal("3.00"), 4, 2, {"DE": one}), "books": Sold(*ONE_OF_DE)}
+    clock = [NOON]
+    now = Now(layers, lambda: clock[0])
+    assert state_of(now)["sales"]["countries"] == {
+        "DE": {"revenue": Decimal("5.00"), "units": 6, "purchases": 4},
+        "unknown": {"revenue": Decimal("3.00"), "units": 4, "purchases": 2},
+    }
+    assert "bought today by country: DE 5.00 EUR (4), unknown 3.00 EUR (2)" in shown(now)
+    layers.sold[early]["toys"].add(one)  # came late, twelve hours after it happened
+    now._due["sales"] = 0
+    time.sleep(0.6)
+    assert state_of(now)["sales"]["countries"]["unknown"]["purchases"] == 3
+    clock[0] += timedelta(days=1)
+    layers.sold.clear()
+    assert state_of(now)["sales"]["countries"] == {}
 
 
 def test_the_state_goes_over_midnight(layers: KnownLayers) -> None:

@@ -58,6 +58,7 @@ class Landed:
         quantity: int = 1,
         order: str = "",
         user: str = "",
+        country: str | None = None,
     ) -> None:
         self._add(
             "purchases",
@@ -68,6 +69,7 @@ class Landed:
             session_id=session,
             product_id=product,
             category=category_of(product),
+            country=country,
             quantity=quantity,
             unit_price=Decimal(price),
             total=Decimal(price) * quantity,
@@ -108,8 +110,12 @@ class Landed:
 
 
 def as_version_0_1_0(table: pa.Table) -> bytes:
-    """Parquet with the timestamps that the first version landed; a day of these tests has both."""
+    """Parquet as the first version landed it, with its timestamps and columns; a day of these tests has both."""
     buffer = BytesIO()
+    if "total" in table.column_names:
+        assert table["country"].null_count == table.num_rows
+        table = table.drop_columns(["country"])
+    table = table.drop_columns(["unknown_fields"])
     pq.write_table(table, buffer, compression="snappy", use_deprecated_int96_timestamps=True)
     return buffer.getvalue()
 
@@ -121,8 +127,8 @@ def shop_days() -> Landed:
     shop.click("c1", f"{DAY}T09:00:00.000", "s1", "home")
     shop.click("c2", f"{DAY}T09:01:00.000", "s1", "product", "P00001")
     shop.click("c3", f"{DAY}T09:02:00.000", "s1", "product", "P00002")
-    shop.purchase("p1", f"{DAY}T09:05:59.999", "s1", "P00001", "10.10", 2, "o1")
-    shop.purchase("p2", f"{DAY}T09:06:00.000", "s1", "P00002", "0.05", 1, "o1")
+    shop.purchase("p1", f"{DAY}T09:05:59.999", "s1", "P00001", "10.10", 2, "o1", country="DE")
+    shop.purchase("p2", f"{DAY}T09:06:00.000", "s1", "P00002", "0.05", 1, "o1", country="DE")
     # s2: the same user as s1, product at the very moment of home, bought before seeing a product only.
     shop.purchase("p3", f"{DAY}T10:00:00.000", "s2", "P00011", "99.99", user="user-of-s1")
     shop.click("c4", f"{DAY}T10:30:00.000", "s2", "home", user="user-of-s1")
@@ -139,7 +145,7 @@ def shop_days() -> Landed:
     shop.click("c11", f"{NEXT_DAY}T00:00:00.000", "s5", "home")
     shop.purchase("p5", f"{NEXT_DAY}T00:00:00.000", "s5", "P00003", "5.00")
     # The last moment of DAY, in a product that nobody looked at.
-    shop.purchase("p6", f"{DAY}T23:59:59.999", "s6", "P00004", "1.00", 3)
+    shop.purchase("p6", f"{DAY}T23:59:59.999", "s6", "P00004", "1.00", 3, country="FR")
     # A product page that does not name its category, of a product that others name and of one that nobody does.
     shop.click("c12", f"{DAY}T13:00:00.000", "s7", "product", "P00001", category=None)
     shop.click("c13", f"{DAY}T13:00:01.000", "s7", "product", "P00005", category=None)

@@ -32,6 +32,7 @@ def purchase(**changes: Any) -> dict[str, Any]:
         session_id="s1",
         product_id=PRODUCT,
         category=category_of(PRODUCT),
+        country="FR",
         quantity=2,
         unit_price="9.95",
         total="19.90",

@@ -29,7 +29,7 @@ from tests.support.batch_data import DAY, NEXT_DAY, Landed, shop_days
 from tests.support.fake_hdfs import FakeHdfs
 
 ALL = (
-    *("revenue_daily", "revenue_hourly", "revenue_minutely", "conversion_funnel"),
+    *("revenue_daily", "revenue_hourly", "revenue_minutely", "sales_daily", "conversion_funnel"),
     *("category_affinity", "product_affinity", "stock_daily"),
 )
 LATE_DAY = "2026-11-23"
@@ -138,6 +138,16 @@ def test_revenue(marts: dict[str, Rows]) -> None:
         (f"{DAY}T10:00", 1, 1, Decimal("99.99")),
         (f"{DAY}T12:01", 1, 1, Decimal("10.10")),
         (f"{DAY}T23:59", 1, 1, Decimal("3.00")),
+    ]
+
+
+def test_sales(marts: dict[str, Rows]) -> None:
+    # p1, p2 and p6 tell their country; p3 and p4 lie in files that have no such column.
+    assert marts["sales_daily"] == [
+        ("beauty", "FR", 1, 3, Decimal("3.00")),
+        ("fashion", "DE", 1, 2, Decimal("20.20")),
+        ("fashion", "unknown", 2, 2, Decimal("110.09")),
+        ("home", "DE", 1, 1, Decimal("0.05")),
     ]
 
 

@@ -16,6 +16,7 @@ from hdfs import InsecureClient
 from clients import hbase, hdfs
 from clients import sql as endpoint
 from contracts import paths
+from contracts.events import UNKNOWN_COUNTRY
 from contracts.hbase import (
     LATE_AMOUNT,
     REVENUE_BY_MINUTE,
@@ -24,6 +25,7 @@ from contracts.hbase import (
     SPEED_PROGRESS,
     TRAFFIC_BY_MINUTE,
     VALUE_FAMILY,
+    Bought,
     Progress,
     Revenue,
     Sales,
@@ -107,7 +109,8 @@ def put_traffic(connection: Any, shop: Landed, partition: int = 0) -> None:
     for click in shop.rows["clicks"]:
         traffic.setdefault(minute_key(click["event_time"]), []).append(Traffic(0, {click["page"]: 1}))
     for purchase in shop.rows["purchases"]:
-        sold = Sold(purchase["total"], purchase["quantity"], 1)
+        bought = purchase["total"], purchase["quantity"], 1
+        sold = Sold(*bought, {purchase["country"] or UNKNOWN_COUNTRY: Bought(*bought)})
         sales.setdefault(minute_key(purchase["event_time"]), []).append({purchase["category"]: sold})
     column = partition_column(VALUE_FAMILY, partition)
     for minute, visited in traffic.items():
@@ -243,6 +246,34 @@ def test_traffic_that_differs_fails_the_reconciliation_where_all_of_it_was_count
     )
 
 
+def test_a_country_that_differs_fails_the_reconciliation_where_all_of_the_day_was_counted_by_country(
+    first_run: dict[str, list[tuple[Any, ...]]], run: Job, stack: Settings
+) -> None:
+    """The categories agree in any case. A cell without countries is of a version that did not know them."""
+    minute, column, place = b"202611210905", partition_column(VALUE_FAMILY, 0), partition_column(VALUE_FAMILY, 1)
+    bought = Decimal("20.20"), 2, 1
+    with closing(hbase.connect(stack)) as connection:
+        progress, sales = (connection.table(table.name) for table in (SPEED_PROGRESS, SALES_BY_MINUTE))
+
+        def reconciled(**countries: Bought) -> Done:
+            sales.put(minute, {column: msgspec.json.encode({"fashion": Sold(*bought, countries)})}, timestamp=101)
+            return run("reconcile")
+
+        try:
+            progress.put(b"of-a-test", {place: msgspec.json.encode(Progress(1, whole=True))})
+            differs = reconciled(AT=Bought(*bought))
+            ok(reconciled())
+            ok(reconciled(DE=Bought(*bought)))
+        finally:
+            progress.delete(b"of-a-test")
+    assert differs.returncode == 1
+    assert differs.stderr.splitlines()[-1] == (
+        "error: batch and speed layer differ on 2026-11-21 in what they count: "
+        "purchases/fashion/AT batch no rows, speed 1 rows (20.20); "
+        "purchases/fashion/DE batch 1 rows (20.20), speed no rows"
+    )
+
+
 def test_serving_takes_each_minute_from_one_layer(first_run: dict[str, list[tuple[Any, ...]]], stack: Settings) -> None:
     start, now = datetime(2026, 11, 21, tzinfo=UTC), datetime(2026, 11, 22, 12, tzinfo=UTC)
     found = views.revenue(Layers(stack), start, now, now)
@@ -259,6 +290,38 @@ def test_serving_takes_each_minute_from_one_layer(first_run: dict[str, list[tupl
     assert {minute.source for minute in open_day} == {"speed"}
     assert sum(minute.revenue for minute in open_day) == sum(minute.revenue for minute in found)
     assert date.fromisoformat(DAY) == start.date()
+
+
+def bought(stack: Settings) -> tuple[list[tuple[str, str, str]], bool]:
+    """Category, country and revenue of DAY's purchases as the serving view has them, and whether batch told them."""
+    view = views.sales_view(Layers(stack), [date.fromisoformat(DAY)], datetime(2026, 11, 23, tzinfo=UTC))
+    found = [
+        (category, country, str(one.amount))
+        for category, sold in view.sales.items()
+        for country, one in sold.by_country().items()
+    ]
+    return found, bool(view.closed)
+
+
+def test_both_layers_tell_the_same_purchases_by_country(
+    first_run: dict[str, list[tuple[Any, ...]]], stack: Settings, client: InsecureClient
+) -> None:
+    by_batch = bought(stack)
+    assert by_batch == (
+        [
+            ("beauty", "FR", "3.00"),
+            ("fashion", "DE", "20.20"),
+            ("fashion", "unknown", "110.09"),
+            ("home", "DE", "0.05"),
+        ],
+        True,
+    )
+    mark = hdfs.read(client, paths.day_mark(DAY))
+    try:
+        hdfs.remove(client, paths.day_mark(DAY))
+        assert bought(stack) == (by_batch[0], False)
+    finally:
+        hdfs.write_whole(client, paths.day_mark(DAY), mark)
 
 
 def total(stack: Settings) -> tuple[Decimal, set[str]]:

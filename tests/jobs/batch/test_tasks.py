@@ -1,6 +1,7 @@
 """The batch tasks without servers: the text of their statements, arguments, CSV, the reconciliation's verdict."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +15,7 @@ from clients.commits import Tally
 from clients.engine import Engine, Impala, Spark, engine
 from contracts.errors import Mistake, NotFound
 from contracts.events import STREAMS
-from contracts.hbase import Revenue
+from contracts.hbase import Bought, Revenue, Sold, Traffic
 from contracts.hive import MARTS, RAW
 from contracts.paths import INGEST
 from contracts.settings import Settings
@@ -208,6 +209,35 @@ def test_the_comparison_is_written_in_one_statement() -> None:
     )
 
 
+def test_purchases_are_compared_by_category_and_country() -> None:
+    sql = Recorder([("clicks", "home", 3, Decimal("0.00")), ("purchases", "toys/DE", 2, Decimal("3.00"))])
+    sold = Sold(Decimal("3.50"), 4, 3, {"DE": Bought(Decimal("3.00"), 3, 2)})
+    counted = reconcile.counted_by_kind(Traffic(0, {"home": 3}), {"toys": sold})
+    assert reconcile.by_kind(sql, DAY) == {"clicks/home": Tally(3), "purchases/toys/DE": Tally(2, Decimal("3.00"))}
+    assert counted == {
+        **reconcile.by_kind(sql, DAY),
+        "purchases/toys/unknown": Tally(1, Decimal("0.50")),
+    }
+    assert reconcile.without_countries(counted) == {
+        "clicks/home": Tally(3),
+        "purchases/toys": Tally(3, Decimal("3.50")),
+    }
+
+
+def test_reconciling_a_day_whose_sales_are_not_filled_is_refused() -> None:
+    sql = Recorder([])
+    answers = iter(([("clicks", "home", 3, Decimal(0))], [(2,)]))
+    refused = pytest.raises(
+        NotFound, match="sales_daily has no rows on 2026-11-21, and 2 have landed; run the task rev"
+    )
+    with patched_rows(sql, lambda _: next(answers)), refused:
+        reconcile.by_kind(sql, DAY)
+
+
+def patched_rows(sql: Recorder, rows: Callable[[str], list[tuple[Any, ...]]]) -> Any:
+    return patch.object(sql, "rows", side_effect=rows)
+
+
 def test_rows_that_sql_lacks_are_told() -> None:
     hdfs = FakeHdfs()
     writer = Writer(hdfs, INGEST)  # type: ignore[arg-type]
@@ -256,9 +286,8 @@ def test_reconciling_a_day_that_is_not_filled_is_refused() -> None:
             return landed
         return [] if "revenue_minutely" in query else [(3,)]
 
-    patched = patch.object(sql, "rows", side_effect=rows)
     refused = pytest.raises(NotFound, match="no rows on 2026-11-21, and 3 have landed; run the task revenue first")
-    with patched, refused:
+    with patched_rows(sql, rows), refused:
         reconcile.batch_revenue(sql, DAY)
 
 

@@ -1,6 +1,7 @@
 """Traffic and sales by minute hold each event once, whatever batches, copies and replays: counted anew, another way."""
 
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -18,13 +19,17 @@ from contracts.hbase import (
     SALES_BY_MINUTE,
     SPEED_PROGRESS,
     TRAFFIC_BY_MINUTE,
+    Bought,
     HBaseTable,
     Progress,
     Revenue,
     Sales,
+    Sold,
     Traffic,
     add_sales,
     add_traffic,
+    by_country,
+    minute_key,
     minute_of,
 )
 from generator import strange
@@ -50,7 +55,11 @@ def bought(chance: Random, user: str) -> Event:
     product, quantity = chance.choice(PRODUCTS), chance.randrange(1, 4)
     price = Decimal(chance.randrange(100, 9999)) / 100
     amounts = {"unit_price": f"{price:.2f}", "total": f"{price * quantity:.2f}", "quantity": quantity}
-    return samples.purchase(user_id=user, product_id=product, category=category_of(product), **amounts)
+    event = samples.purchase(user_id=user, product_id=product, category=category_of(product), **amounts)
+    if chance.random() < 0.3:
+        del event["country"]  # as the shop sent them before there was one
+        return event
+    return event | {"country": chance.choice(("DE", "FR", None))}
 
 
 def logs(stream: Stream, chance: Random) -> list[list[bytes | None]]:
@@ -151,19 +160,59 @@ def test_sales_are_each_purchase_once_and_the_revenue(seed: int) -> None:
     found = logs(PURCHASES, chance)
     hbase = replayed(PURCHASES, found, chance)
     counted = {minute: add_sales(parts) for minute, parts in cells(hbase, SALES_BY_MINUTE, Sales).items()}
-    expected: dict[datetime, dict[str, list[Any]]] = {}
+    expected: dict[datetime, dict[tuple[str, str], list[Any]]] = {}
     for minute, event in distinct(PURCHASES, found):
-        sums = expected.setdefault(minute, {}).setdefault(event.category, [Decimal(0), 0, 0])
+        sums = expected.setdefault(minute, {}).setdefault(
+            (event.category, event.country or "unknown"), [Decimal(0), 0, 0]
+        )
         for place, value in enumerate((event.total, event.quantity, 1)):
             sums[place] += value
     told = {
-        minute: {category: [sold.amount, sold.units, sold.purchases] for category, sold in sales.items()}
+        minute: {
+            (category, country): [bought.amount, bought.units, bought.purchases]
+            for category, sold in sales.items()
+            for country, bought in sold.countries.items()
+        }
         for minute, sales in counted.items()
     }
     assert told == expected
+    assert len({country for sums in expected.values() for _, country in sums}) == 3
+    for sales in counted.values():
+        by_category = [Bought(sold.amount, sold.units, sold.purchases) for sold in sales.values()]
+        assert added(by_country(sales).values()) == added(by_category)
     on_time = sum(part.amount for parts in cells(hbase, REVENUE_BY_MINUTE, Revenue).values() for part in parts)
     late = sum(Decimal(cell.decode()) for row in hbase.newest()[REVENUE_LATE.name].values() for cell in row.values())
     assert on_time + late == sum(sold.amount for sales in counted.values() for sold in sales.values())
+
+
+def added(parts: Iterable[Bought]) -> list[Any]:
+    found = list(parts)
+    return [sum(getattr(part, name) for part in found) for name in ("amount", "units", "purchases")]
+
+
+def test_cells_of_before_there_were_countries_are_gone_on_with() -> None:
+    """What they have counted stays in the sums, of no country that is known, and what comes is beside it."""
+    hbase, minute = FakeHBase(), NOW - timedelta(minutes=1)
+    before = {
+        "fashion": {"amount": "20.00", "units": 3, "purchases": 2},
+        "toys": {"amount": "1.00", "units": 1, "purchases": 1},
+    }
+    hbase.table(SALES_BY_MINUTE.name).put(minute_key(minute), {b"v:0": msgspec.json.encode(before)}, 5)
+    progress = Progress(5, None, "id", whole=True)
+    hbase.table(SPEED_PROGRESS.name).put(PURCHASES.topic.encode(), {b"v:0": msgspec.json.encode(progress)}, 5)
+    product = {"product_id": "P00001", "category": "fashion", "event_time": minute}
+    come = [samples.purchase(**product, country=country) for country in ("FR", "DE", None)]
+    values: list[bytes | None] = [b"{"] * 5 + [samples.encode(event) for event in come]
+    for begin, end in ((4, 6), (5, 8), (4, 8)):
+        drive(hbase, PURCHASES, 0, values, begin, end)
+    [sales] = cells(hbase, SALES_BY_MINUTE, Sales)[minute]
+    one = Bought(Decimal("19.90"), 2, 1)
+    assert sales == {
+        "fashion": Sold(Decimal("79.70"), 9, 5, {"DE": one, "FR": one, "unknown": one}),
+        "toys": Sold(Decimal("1.00"), 1, 1),
+    }
+    assert by_country(sales) == {"DE": one, "FR": one, "unknown": Bought(Decimal("40.90"), 6, 4)}
+    assert sum(sold.without_country().purchases for sold in sales.values()) == 3
 
 
 def test_what_an_earlier_version_began_is_not_told_to_be_whole() -> None:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY
 
 from contracts.errors import BrokenPromise, NotReady, PlatformError, Unreachable
 from contracts.events import Alert
-from contracts.hbase import Revenue, Sold, Stock, Traffic, Visit
+from contracts.hbase import Bought, Revenue, Sold, Stock, Traffic, Visit
 from contracts.settings import Settings
 from serving.api.app import create_app
 from serving.api.gate import Gate
@@ -28,6 +28,7 @@ PASSWORD = "correct horse battery"  # noqa: S105
 PATHS = [
     "/v1/revenue?from=2026-11-23T00:00:00Z&to=2026-11-25T00:00:00Z",
     "/v1/traffic?from=2026-11-24T00:00:00Z&to=2026-11-25T00:00:00Z",
+    "/v1/sales?first=2026-11-23",
     "/v1/today",
     "/v1/funnel?first=2026-11-23",
     "/v1/affinity/categories?first=2026-11-23",
@@ -48,6 +49,11 @@ def layers() -> KnownLayers:
     known.rows_of = {
         ("revenue_hourly", MONDAY): [{"hour": "09", "revenue": Decimal("10.10"), "purchases": 2}],
         ("revenue_daily", MONDAY): [{"revenue": Decimal("10.10"), "purchases": 2}],
+        ("sales_daily", MONDAY): [
+            {"category": "toys", "country": "DE", "revenue": Decimal("9.00"), "units": 3, "purchases": 1},
+            {"category": "toys", "country": "unknown", "revenue": Decimal("1.00"), "units": 1, "purchases": 1},
+            {"category": "books", "country": "DE", "revenue": Decimal("0.10"), "units": 1, "purchases": 1},
+        ],
         ("conversion_funnel", MONDAY): [
             {"step": 1, "name": "home", "sessions": 8},
             {"step": 2, "name": "product", "sessions": 4},
@@ -100,7 +106,7 @@ def test_traffic_adds_up(api: TestClient, layers: KnownLayers, by: str, periods:
     for minute in (30, 31):
         at = NOON.replace(minute=minute, second=0, microsecond=0)
         layers.visited[at] = Traffic(3, {"home": 2, "product": 4}, {"toys": 4}, {"DE": 1, "FR": 2})
-        layers.sold[at] = {"toys": Sold(Decimal("1.50"), 2, 1)}
+        layers.sold[at] = {"toys": Sold(Decimal("1.50"), 2, 1, {"FR": Bought(Decimal("1.50"), 2, 1)})}
     answer = api.get(f"/v1/traffic?from=2026-11-24T00:00:00Z&to=2026-11-25T00:00:00Z&by={by}").json()
     assert len(answer["periods"]) == periods
     assert sum(period["visitors"] for period in answer["periods"]) == 6
@@ -108,7 +114,41 @@ def test_traffic_adds_up(api: TestClient, layers: KnownLayers, by: str, periods:
     last = answer["periods"][-1]
     times = 2 // periods
     assert last["pages"] == {"home": 2 * times, "product": 4 * times}
-    assert last["sales"] == {"toys": {"revenue": f"{Decimal('1.50') * times}", "units": 2 * times, "purchases": times}}
+    bought = {"revenue": f"{Decimal('1.50') * times}", "units": 2 * times, "purchases": times}
+    assert last["sales"] == {"toys": bought}
+    assert last["sales_by_country"] == {"FR": bought}
+
+
+def test_sales_come_from_the_layer_that_has_them(api: TestClient, layers: KnownLayers) -> None:
+    at = NOON.replace(second=0, microsecond=0)
+    layers.sold[at] = {"toys": Sold(Decimal("1.50"), 2, 2, {"FR": Bought(Decimal("1.00"), 1, 1)})}
+    layers.sold[at - timedelta(days=1)] = {"toys": Sold(Decimal("77.00"), 1, 1)}
+    answer = api.get("/v1/sales?first=2026-11-23&last=2026-11-24")
+    told = answer.json()
+    assert (told["days"], told["closed_days"]) == (["2026-11-23", "2026-11-24"], ["2026-11-23"])
+    assert [(one["category"], one["country"], one["revenue"]) for one in told["sales"]] == [
+        ("books", "DE", "0.10"),
+        ("toys", "DE", "9.00"),
+        ("toys", "FR", "1.00"),
+        ("toys", "unknown", "1.50"),
+    ]
+    assert {name: one["purchases"] for name, one in told["countries"].items()} == {"DE": 2, "FR": 1, "unknown": 2}
+    assert {name: one["revenue"] for name, one in told["categories"].items()} == {"books": "0.10", "toys": "11.50"}
+    assert "etag" not in answer.headers
+    closed = api.get("/v1/sales?first=2026-11-23")
+    assert closed.json()["countries"]["DE"] == {"revenue": "9.10", "units": 4, "purchases": 2}
+    tagged = {"If-None-Match": closed.headers["etag"]}
+    assert api.get("/v1/sales?first=2026-11-23", headers=tagged).status_code == 304
+    assert api.get("/v1/sales?first=2026-09-01&last=2026-11-24").json()["detail"].startswith("85 days are more than 62")
+
+
+def test_a_day_that_was_closed_before_there_was_its_mart_is_told_by_speed(api: TestClient, layers: KnownLayers) -> None:
+    del layers.rows_of["sales_daily", MONDAY]
+    layers.sold[NOON - timedelta(days=1)] = {"toys": Sold(Decimal("9.90"), 4, 2)}
+    answer = api.get("/v1/sales?first=2026-11-23")
+    assert answer.json()["countries"] == {"unknown": {"revenue": "9.90", "units": 4, "purchases": 2}}
+    assert answer.json()["closed_days"] == []
+    assert "etag" not in answer.headers
 
 
 def test_the_funnel_of_a_range_counts_closed_days(api: TestClient, layers: KnownLayers) -> None:

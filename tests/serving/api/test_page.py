@@ -23,10 +23,13 @@ from contracts.events import Alert, timestamp
 from contracts.hbase import (
     ALERT,
     REVENUE_BY_MINUTE,
+    SALES_BY_MINUTE,
     STOCK,
     STOCK_ALERTS,
     TRAFFIC_BY_MINUTE,
+    Bought,
     Revenue,
+    Sold,
     Stock,
     Traffic,
     alert_key,
@@ -94,6 +97,8 @@ def sold(stack: Settings) -> Iterator[Callable[[str], None]]:
         minute = minute_key(now + timedelta(minutes=minutes))
         traffic = Traffic(7, {"home": 5, "product": 3}, {}, {"DE": 7})
         put(TRAFFIC_BY_MINUTE.name, minute, b"v:97", traffic)
+    bought = Decimal("9.95"), 2, 1
+    put(SALES_BY_MINUTE.name, minute_key(now), b"v:97", {"toys": Sold(*bought, {"PT": Bought(*bought)})})
     # A partition that no test's job writes.
     yield lambda amount: put(
         REVENUE_BY_MINUTE.name, minute_key(datetime.now(UTC)), b"v:97", Revenue(Decimal(amount), 1)
@@ -159,6 +164,15 @@ def test_its_figures_are_the_api_s_and_the_command_line_s(
         )
 
     wait(page, traffic_agrees, 60)
+
+    def sales_agree() -> bool:
+        told = requests.get(f"{api}/v1/sales?first={datetime.now(UTC).date()}", timeout=10).json()
+        assert told["countries"]["PT"]["purchases"] >= 1
+        most = sorted(told["countries"].items(), key=lambda item: (-item[1]["purchases"], item[0]))[:3]
+        shown = ", ".join(f"{name} {one['purchases']:,} for {euro(one['revenue'])}" for name, one in most)
+        return text(page, "bought-text").startswith(f"{shown}; of ")
+
+    wait(page, sales_agree, 60)
     PICTURES.mkdir(parents=True, exist_ok=True)
     assert page.save_screenshot(str(PICTURES / "live.png"))
 
@@ -191,6 +205,7 @@ def test_a_past_day_by_keyboard(page: webdriver.Chrome, api: str) -> None:
     wait(page, lambda: f"on {day}" in text(page, "which"))
     shown = requests.get(f"{api}/v1/revenue?from={day}T00:00:00Z&to={day + timedelta(days=1)}T00:00:00Z", timeout=10)
     wait(page, lambda: text(page, "revenue") == euro(shown.json()["revenue"]))
+    wait(page, lambda: text(page, "bought-title") == f"Purchases by country, {day}")
     page.find_element(By.ID, "live").send_keys(Keys.ENTER)
     wait(page, lambda: text(page, "which") == "live")
 
