@@ -73,7 +73,7 @@ class Purchase(Event, kw_only=True, gc=False):
     session_id: Name
     product_id: Name
     category: Name
-    country: Annotated[Country | None, Meta(description="the buyer's; null where the shop does not tell")] = None
+    country: Annotated[Country | None, Meta(description="ISO 3166-1 alpha-2, of the buyer; null where not told")] = None
     quantity: Annotated[int, Meta(ge=1, le=10_000)]
     unit_price: Money
     total: Money
