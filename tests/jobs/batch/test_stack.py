@@ -109,8 +109,8 @@ def put_traffic(connection: Any, shop: Landed, partition: int = 0) -> None:
     for click in shop.rows["clicks"]:
         traffic.setdefault(minute_key(click["event_time"]), []).append(Traffic(0, {click["page"]: 1}))
     for purchase in shop.rows["purchases"]:
-        bought = purchase["total"], purchase["quantity"], 1
-        sold = Sold(*bought, {purchase["country"] or UNKNOWN_COUNTRY: Bought(*bought)})
+        figures = purchase["total"], purchase["quantity"], 1
+        sold = Sold(*figures, {purchase["country"] or UNKNOWN_COUNTRY: Bought(*figures)})
         sales.setdefault(minute_key(purchase["event_time"]), []).append({purchase["category"]: sold})
     column = partition_column(VALUE_FAMILY, partition)
     for minute, visited in traffic.items():

@@ -202,7 +202,7 @@ def test_cells_of_before_there_were_countries_are_gone_on_with() -> None:
     hbase.table(SPEED_PROGRESS.name).put(PURCHASES.topic.encode(), {b"v:0": msgspec.json.encode(progress)}, 5)
     product = {"product_id": "P00001", "category": "fashion", "event_time": minute}
     come = [samples.purchase(**product, country=country) for country in ("FR", "DE", None)]
-    values: list[bytes | None] = [b"{"] * 5 + [samples.encode(event) for event in come]
+    values: list[bytes | None] = [*[b"{"] * 5, *map(samples.encode, come)]
     for begin, end in ((4, 6), (5, 8), (4, 8)):
         drive(hbase, PURCHASES, 0, values, begin, end)
     [sales] = cells(hbase, SALES_BY_MINUTE, Sales)[minute]
