@@ -121,7 +121,7 @@ function showBought(of, countries) {
   bars("bought", found.map((one) => one.country), found.map((one) => one.purchases), found.map((one) => `${whole.format(one.purchases)} (${euro(one.revenue)})`));
   const all = every.reduce((sum, one) => sum + one.purchases, 0);
   const most = found.slice(0, 3).map((one) => `${one.country} ${whole.format(one.purchases)} for ${euro(one.revenue)}`).join(", ");
-  $("bought-text").textContent = all ? `${most}; of ${whole.format(all)} purchases from ${every.length} ${every.length === 1 ? "country" : "countries"}.` : "No purchase yet.";
+  $("bought-text").textContent = all ? `${most}; of ${whole.format(all)} in all.` : "No purchase yet.";
 }
 
 function showVisitors(of, periods, unit) {
