@@ -44,6 +44,9 @@ CLOSER: dict[str, Schema] = {
     "malformed": SHARE,
     "flashSales": {"type": "array", "items": {"type": "string"}},
     "users": {"type": "object", "additionalProperties": {"enum": ["viewer", "user", "op", "admin"]}},
+    "roles": {"type": "object", "additionalProperties": {"enum": ["Viewer", "User", "Op", "Admin"]}},
+    "defaultRole": {"enum": ["", "Viewer", "User", "Op", "Admin"]},
+    "scopes": {"type": "array", "items": {"type": "string"}},
     "imagePullSecrets": {"type": "array", "items": {"type": "string"}},
 }
 FORMER = {"delayed": "late"}

@@ -27,7 +27,14 @@ SHOWN = {
 SHARES = 6
 TRIED: dict[str, tuple[str, ...]] = {"standalone": ("",), "operators": ("global.", "kafka.", "spark.")}
 """What the names of the values begin with that are tried."""
-ENUMERATIONS = {"pullPolicy": "Always", "rhythm": "daily", "sslmode": "verify-full", "mode": None, "engine": None}
+ENUMERATIONS = {
+    "pullPolicy": "Always",
+    "rhythm": "daily",
+    "sslmode": "verify-full",
+    "mode": None,
+    "engine": None,
+    "defaultRole": "Viewer",
+}
 """Values of which not every text is one; those without another one here are tried by hand."""
 LISTS: dict[str, list[object]] = {
     "extraEnv": [{"name": "CHANGED", "value": "yes"}],
@@ -131,7 +138,9 @@ def another(key: str, value: object) -> object:
         return f"{int(number[0]) + 1}{value[number.end() :]}" if number else f"{value}x"
     if isinstance(value, list):
         return None if value else LISTS.get(key)
-    return {"a": "viewer"} if value == {} and key != "allow" else None
+    if value == {} and key != "allow":
+        return {"a": "Viewer" if key == "roles" else "viewer"}
+    return None
 
 
 def leaves(values: dict[str, Any], path: str = "") -> Iterator[tuple[str, object]]:
@@ -157,7 +166,7 @@ def settings() -> dict[str, object]:
 SETTINGS_TRIED = settings()
 REFUSED = re.compile(
     r"is true, but this cluster has no|global.draw is false|set tls\.adminSecret as well|set postgres\.existingSecret"
-    r"|asks nobody for a login"
+    r"|asks nobody for a login|auth\.oidc\.enabled is true: set"
 )
 """What cannot be tried alone."""
 
@@ -218,6 +227,23 @@ def test_no_value_replaces_other_pods_than_those_that_read_it(
             wrong[name] = found ^ wanted
     assert wrong == {}
     assert tried > 50 // SHARES
+
+
+def test_settings_of_logins_replace_the_api_server_alone(charts: Path) -> None:
+    """Turning them on replaces all of Airflow, which has another auth manager then."""
+    oidc = {"issuer": "https://sso.example.com", "clientId": "a", "existingSecret": "b", "defaultRole": "Viewer"}
+    values = BASE | {f"airflow.auth.oidc.{key}": value for key, value in oidc.items()}
+    without, before, after = (
+        render((STANDALONE,), **values, **changes)
+        for changes in (
+            {"airflow.auth.oidc.enabled": False},
+            {"airflow.auth.oidc.enabled": True},
+            {"airflow.auth.oidc.enabled": True, "airflow.auth.oidc.groupsClaim": "teams"},
+        )
+    )
+    assert replaced(without, before) == should_be_replaced(without, before) == AIRFLOW
+    assert replaced(before, after) == should_be_replaced(before, after) == {"airflow-api-server"}
+    assert reads(pods(before)["airflow-api-server"]) == {"lambda-airflow", "lambda-airflow-oidc"}
 
 
 def test_what_is_drawn_replaces_no_pods(before: tuple[str, list[dict[str, Any]]]) -> None:

@@ -48,6 +48,23 @@ def test_a_server_certificate_of_ones_own_needs_an_administrators(charts: Path, 
         rendered(tmp_path, "standalone", values, "--set", "global.kafka.security.enabled=true")
 
 
+def test_logins_at_an_openid_provider_draw_nothing(charts: Path, tmp_path: Path) -> None:
+    """And need no login with a password."""
+    given = {key: value for key, value in GIVEN["airflow"].items() if key != "existingLoginSecret"}
+    oidc = {
+        "enabled": True,
+        "issuer": "https://sso.example.com",
+        "clientId": "airflow",
+        "existingSecret": "client",
+        "defaultRole": "Viewer",
+    }
+    values = GIVEN | {"airflow": given | {"auth": {"oidc": oidc}}}
+    free = ("--set", "global.networkPolicies.egress.restricted=false")
+    once, again = (rendered(tmp_path, "standalone", values, *free) for _ in range(2))
+    assert once == again
+    assert [item for item in yaml.load_all(once, yaml.CSafeLoader) if item and item["kind"] == "Secret"] == []
+
+
 def test_every_value_that_must_be_given_is_in_the_docs() -> None:
     given = {(chart, value) for chart, values in GIVEN.items() if chart != "global" for value in values}
     assert given == set(PATHS)

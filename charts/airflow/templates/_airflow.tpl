@@ -8,9 +8,13 @@
 {{- range $variable, $key := dict "AIRFLOW__CORE__FERNET_KEY" "fernet-key" "AIRFLOW__API_AUTH__JWT_SECRET" "jwt-secret" "AIRFLOW__API__SECRET_KEY" "api-secret-key" }}
 - {name: {{ $variable }}, valueFrom: {secretKeyRef: {name: {{ $keys }}, key: {{ $key }}}}}
 {{- end }}
+{{- if .Values.auth.oidc.enabled }}
+- {name: AIRFLOW__CORE__AUTH_MANAGER, value: airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager}
+{{- else }}
 - {name: LOGIN_USERNAME, valueFrom: {secretKeyRef: {name: {{ include "airflow.login" . }}, key: username}}}
 - {name: AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS, value: "$(LOGIN_USERNAME):admin{{ range $name, $role := .Values.users }},{{ $name }}:{{ $role }}{{ end }}"}
 - {name: AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE, value: /opt/airflow/run/passwords.json}
+{{- end }}
 - {name: AIRFLOW__CORE__EXECUTOR, value: LocalExecutor}
 - {name: AIRFLOW__CORE__PARALLELISM, value: {{ .Values.scheduler.parallelism | quote }}}
 - {name: AIRFLOW__CORE__EXECUTION_API_SERVER_URL, value: "http://{{ $api }}:8080/execution/"}
@@ -51,6 +55,52 @@
 
 {{- define "airflow.login" -}}
 {{- .Values.existingLoginSecret | default (include "common.name" (list . "airflow-login")) -}}
+{{- end -}}
+
+{{/* Refuses logins at an OpenID provider that nobody could make, or that would not be safe. */}}
+{{- define "airflow.requireOidc" -}}
+{{- $oidc := .Values.auth.oidc -}}
+{{- range $value, $given := dict "issuer" $oidc.issuer "clientId" $oidc.clientId "existingSecret" $oidc.existingSecret "roles" (or $oidc.roles $oidc.defaultRole) -}}
+{{- if not $given -}}
+{{- fail (printf "auth.oidc.enabled is true: set auth.oidc.%s of the chart airflow" $value) -}}
+{{- end -}}
+{{- end -}}
+{{- if not (hasPrefix "https://" $oidc.issuer) -}}
+{{- fail (printf "auth.oidc.issuer of the chart airflow is %s: it must begin with https://, for who answers in its place says who everybody is" $oidc.issuer) -}}
+{{- end -}}
+{{- if not (has "openid" $oidc.scopes) -}}
+{{- fail (printf "auth.oidc.scopes of the chart airflow is %s: without openid there is no ID token" (join ", " $oidc.scopes)) -}}
+{{- end -}}
+{{- if .Values.users -}}
+{{- fail "users of the chart airflow have passwords, and auth.oidc.enabled has everybody log in at the issuer: remove them, and give roles by auth.oidc.roles" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The data of the ConfigMap of logins at an OpenID provider; empty without. */}}
+{{- define "airflow.oidcData" -}}
+{{- if .Values.auth.oidc.enabled -}}
+webserver_config.py: |
+  {{- .Files.Get "files/webserver_config.py" | nindent 2 }}
+{{- end -}}
+{{- end -}}
+
+{{/* What the API server alone is told of the provider; files/webserver_config.py reads it. */}}
+{{- define "airflow.oidcEnv" -}}
+{{- $oidc := .Values.auth.oidc -}}
+{{- if $oidc.enabled }}
+{{- include "airflow.requireOidc" . }}
+- {name: OIDC_SETTINGS, value: {{ omit $oidc "enabled" "existingSecret" | toJson | quote }}}
+- {name: OIDC_CLIENT_SECRET, valueFrom: {secretKeyRef: {name: {{ $oidc.existingSecret }}, key: client-secret}}}
+# A session ends half a day after the login, so that who has lost a group loses its role.
+- {name: AIRFLOW__FAB__SESSION_LIFETIME_MINUTES, value: "720"}
+- {name: AIRFLOW__FAB__SESSION_MAX_LIFETIME_MINUTES, value: "720"}
+# The ingress says who asks, and whether by TLS; it leaves the host as it was asked for.
+- {name: AIRFLOW__FAB__ENABLE_PROXY_FIX, value: "True"}
+{{- range list "HOST" "PORT" "PREFIX" }}
+- {name: AIRFLOW__FAB__PROXY_FIX_X_{{ . }}, value: "0"}
+{{- end }}
+- {name: AIRFLOW__FAB__COOKIE_SECURE, value: {{ ternary "True" "False" (dig "ingress" "tlsSecret" "" (.Values.global | default dict) | empty | not) | quote }}}
+{{- end }}
 {{- end -}}
 
 {{- define "airflow.mounts" -}}

@@ -36,6 +36,7 @@ ECOMMERCE_RETENTION_SPEED_DAYS: {{ .Values.lake.retention.speedDays | quote }}
 {{- range $part := list "airflow" "spark" "sql" }}
 {{- $_ := set $outside (printf "%s.lineage.openlineageUrl" $part) (dig "lineage" "openlineageUrl" "" (index $.Values $part)) -}}
 {{- end }}
+{{- if dig "auth" "oidc" "enabled" false .Values.airflow }}{{ $_ := set $outside "airflow.auth.oidc.issuer" .Values.airflow.auth.oidc.issuer }}{{ end -}}
 {{- $_ := set $outside "serving.traces.otlpEndpoint" (dig "traces" "otlpEndpoint" "" .Values.serving) -}}
 {{- range $name, $address := $outside }}
 {{- if and $address (not $.Values.global.networkPolicies.egress.allow) -}}
