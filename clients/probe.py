@@ -19,6 +19,9 @@ SECONDS = 5.0
 REPORT_SECONDS = 15.0
 VERSION_1 = 0x80010000
 CALL, REPLY = 1, 2
+PLAIN = b"PLAIN"
+START, OK, BAD, ERROR = 1, 2, 3, 4
+"""Thrift's messages about a login."""
 WORDS = {"srvr": "Mode: ", "ruok": "imok"}
 """Questions to ZooKeeper, and what is in a good answer."""
 
@@ -98,6 +101,25 @@ def thrift(address: str, method: str) -> None:
         raise Unready(f"{method} was answered with message type {kind}")
 
 
+def login(address: str, authority: str) -> None:
+    """A server of Thrift with TLS asks for a login, and refuses one without a password, for which it asks nobody else.
+
+    Source: https://github.com/apache/thrift/blob/master/lib/java/src/main/java/org/apache/thrift/transport/TSaslTransport.java
+    """
+    import ssl
+
+    host = address.rpartition(":")[0]
+    known = ssl.create_default_context(cafile=authority)
+    with known.wrap_socket(connect(address), server_hostname=host) as connection:
+        for status, text in ((START, PLAIN), (OK, b"\x00probe\x00")):
+            connection.sendall(struct.pack(">BI", status, len(text)) + text)
+        answer = connection.makefile("rb").read(1)
+    if not answer:
+        raise Unready("it hung up")
+    if answer[0] not in (BAD, ERROR):
+        raise Unready("it lets in without a password")
+
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="probe", description="Ask a server whether it serves.")
     top.add_argument("--wait", type=float, default=0, metavar="SECONDS", help="ask again each second, for so long")
@@ -113,6 +135,9 @@ def parser() -> argparse.ArgumentParser:
     bean.add_argument("target", metavar="HOST:PORT")
     bean.add_argument("bean")
     bean.add_argument("conditions", nargs="*", metavar="NAME=VALUE[,VALUE] | NAME>=NUMBER")
+    door = kinds.add_parser("login")
+    door.add_argument("target", metavar="HOST:PORT")
+    door.add_argument("--ca", required=True, metavar="FILE", help="certificate of the CA of the server's")
     call = kinds.add_parser("thrift")
     call.add_argument("target", metavar="HOST:PORT")
     call.add_argument("method")
@@ -127,6 +152,8 @@ def ask(options: argparse.Namespace) -> None:
         jmx(options.target, options.bean, options.conditions)
     elif options.kind == "thrift":
         thrift(options.target, options.method)
+    elif options.kind == "login":
+        login(options.target, options.ca)
     elif options.kind == "zookeeper":
         zookeeper(options.target, options.word)
     else:

@@ -1,11 +1,18 @@
-"""The SQL endpoint: one session over the HiveServer2 protocol, through impyla."""
+"""The SQL endpoint: one session over the HiveServer2 protocol, through impyla.
+
+Without ``sql_credentials`` a client speaks plaintext. With it, it speaks TLS and checks the server's certificate; where
+``sql_auth`` is LDAP it logs in as well. User and password stay in files: no setting holds one, so that none is in a
+ConfigMap, a log or a list of processes.
+"""
 
 import logging
 import re
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from impala import dbapi
@@ -15,10 +22,14 @@ from thrift.transport.TTransport import TTransportException
 
 from clients import retry
 from clients.engine import Engine, engine
-from contracts.errors import NotReady, Refused, Unreachable
+from contracts.errors import Mistake, NotReady, Refused, Unreachable
 from contracts.settings import Settings
 
-SQL_SETTINGS: Final = ("sql_engine", "sql_host", "sql_port", "sql_auth")
+SQL_SETTINGS: Final = ("sql_engine", "sql_host", "sql_port", "sql_auth", "sql_credentials")
+CA, USER, PASSWORD = "ca.crt", "username", "password"
+"""The files of the credentials' folder, named as cert-manager and Kubernetes name them in their Secrets."""
+LOGIN: Final = "LDAP"
+"""The mechanism with a user and a password, whoever checks them: SASL calls it PLAIN."""
 NO_LOGIN: Final = "NOSASL"
 """The mechanism without a handshake, in which nobody can be refused."""
 LOST: Final = (OSError, TTransportException, EOFError)
@@ -102,8 +113,6 @@ def connect(settings: Settings, seconds: float = CONNECT_SECONDS) -> Iterator[Se
     Raises :class:`Unreachable` when the server takes none within ``seconds``, :class:`Refused` where it refuses the
     login.
     """
-    for noisy in ("impala", "thrift"):  # they log every try, with a traceback
-        logging.getLogger(noisy).setLevel(logging.CRITICAL)
     with _session(settings, seconds) as session:
         for statement in session.engine.session():
             session.execute(statement)
@@ -144,7 +153,10 @@ def _session(settings: Settings, seconds: float) -> Iterator[Session]:
 
 
 def _open(settings: Settings) -> tuple[HiveServer2Connection, HiveServer2Cursor]:
-    kind = engine(settings.sql_engine).name
+    endpoint = f"the SQL endpoint ({engine(settings.sql_engine).name}) at {address(settings)}"
+    known = _credentials(settings)
+    for noisy in ("impala", "thrift"):  # they log every try, with a traceback
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
     try:
         timeout = retry.answer_within(CONNECT_SECONDS)
         socket.create_connection((settings.sql_host, settings.sql_port), timeout=timeout).close()
@@ -155,29 +167,63 @@ def _open(settings: Settings) -> tuple[HiveServer2Connection, HiveServer2Cursor]
             host=settings.sql_host,
             port=settings.sql_port,
             auth_mechanism=settings.sql_auth,
-            user=settings.hdfs_user,
             timeout=retry.answer_within(SECONDS),
             retries=1,
+            **known,
         )
         # Otherwise impyla asks for each statement's log, which a server may not keep.
         return connection, connection.cursor(close_finished_queries=False)
     except TTransportException as error:
+        if isinstance(error.inner, ssl.SSLError):
+            raise Refused(
+                f"{endpoint} does not prove by TLS that it is the one that {known['ca_cert']} vouches for: "
+                f"{error.inner}"
+            ) from error
         # Something listens and the handshake ends: the server has seen the login, and refuses it.
         if settings.sql_auth != NO_LOGIN and error.type == TTransportException.NOT_OPEN:
             raise Refused(
-                f"the SQL endpoint ({kind}) at {address(settings)} refused the login by {settings.sql_auth}: {error}"
+                f"{endpoint} refused the login of {known['user']!r} by {settings.sql_auth}, "
+                f"or cannot ask who knows the password: {error}"
             ) from error
         raise _unreachable(settings, error) from error
     except (OSError, EOFError) as error:
         raise _unreachable(settings, error) from error
     except Error as error:
-        raise Refused(f"the SQL endpoint ({kind}) at {address(settings)} takes no session: {error}") from error
+        raise Refused(f"{endpoint} takes no session: {error}") from error
+
+
+def _credentials(settings: Settings) -> dict[str, Any]:
+    """As whom to connect, and by which CA to know the server, for impyla. Raises :class:`Mistake` for files that are
+    not there, and for a login without TLS.
+    """
+    folder = Path(settings.sql_credentials)
+    if not settings.sql_credentials:
+        if settings.sql_auth == LOGIN:
+            raise Mistake(
+                f"a login by {LOGIN} sends a password, and it goes over TLS alone: set ECOMMERCE_SQL_CREDENTIALS to a "
+                f"folder with {CA}, {USER} and {PASSWORD}"
+            )
+        return {"user": settings.hdfs_user}
+    # impyla looks at a certificate only when it is told to.
+    tls = {"use_ssl": True, "ca_cert": str(folder / CA), "verify_cert": True}
+    _text(folder / CA)  # OpenSSL's error would name no file
+    if settings.sql_auth != LOGIN:
+        return {"user": settings.hdfs_user, **tls}
+    return {"user": _text(folder / USER), "password": _text(folder / PASSWORD), **tls}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError as error:
+        raise Mistake(f"{path.name} for the SQL endpoint cannot be read: {path}: {error.strerror}") from error
 
 
 def _unreachable(settings: Settings, error: Exception) -> Unreachable:
     return Unreachable(
         f"cannot reach the SQL endpoint ({settings.sql_engine}) at {address(settings)} ({_brief(str(error))}); "
         "start it (make local-up) or set ECOMMERCE_SQL_HOST and ECOMMERCE_SQL_PORT"
+        + ("" if settings.sql_credentials else "; where it speaks TLS, ECOMMERCE_SQL_CREDENTIALS")
     )
 
 

@@ -51,6 +51,10 @@ class Settings:
     sql_host: str = setting("127.0.0.1", "SQL endpoint (HiveServer2 protocol) host")
     sql_port: int = setting(21050, "SQL endpoint (HiveServer2 protocol) port")
     sql_auth: str = setting("NOSASL", "SQL endpoint authentication mechanism, as impyla names it")
+    sql_credentials: str = setting(
+        "",
+        "Folder with ca.crt, and username and password if sql_auth is LDAP, for SQL over TLS; empty speaks plaintext",
+    )
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":

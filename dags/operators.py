@@ -12,6 +12,8 @@ ECOMMERCE_TASK_NAMESPACE          default: the namespace that Airflow runs in
 ECOMMERCE_TASK_SERVICE_ACCOUNT    default: default
 ECOMMERCE_TASK_CONFIGMAP          ConfigMap with the ``ECOMMERCE_…`` settings (contracts/settings.py)
 ECOMMERCE_TASK_SECRET             Secret with settings that are secret
+ECOMMERCE_TASK_SQL_CA_SECRET      Secret with ca.crt, the CA of the SQL endpoint's certificate, where that speaks TLS
+ECOMMERCE_TASK_SQL_LOGIN_SECRET   Secret with username and password for it, where it asks for a login
 ECOMMERCE_TASK_METASTORE          the Hive Metastore's host:port, for lineage alone; default localhost:9083
 """
 
@@ -28,8 +30,10 @@ from airflow.sdk import BaseOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from kubernetes.client import models as k8s
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+SQL_CREDENTIALS = "/etc/sql-client"
 TASK_LABELS = {"app.kubernetes.io/name": "airflow-task", "app.kubernetes.io/part-of": "ecommerce-lambda"}
 """Of the tasks' pods: NetworkPolicies let them in by their name."""
 
@@ -125,6 +129,13 @@ def pod(task: Task) -> BaseOperator:
     config_map, secret = setting("ECOMMERCE_TASK_CONFIGMAP"), setting("ECOMMERCE_TASK_SECRET")
     sources = [k8s.V1EnvFromSource(config_map_ref=k8s.V1ConfigMapEnvSource(name=config_map))] if config_map else []
     sources += [k8s.V1EnvFromSource(secret_ref=k8s.V1SecretEnvSource(name=secret))] if secret else []
+    environment: list[k8s.V1EnvVar] = []
+    volumes = [k8s.V1Volume(name="tmp", empty_dir=k8s.V1EmptyDirVolumeSource(size_limit="256Mi"))]
+    mounts = [k8s.V1VolumeMount(name="tmp", mount_path="/tmp")]  # noqa: S108
+    if credentials := _sql_credentials():
+        environment.append(k8s.V1EnvVar(name="ECOMMERCE_SQL_CREDENTIALS", value=SQL_CREDENTIALS))
+        volumes.append(credentials)
+        mounts.append(k8s.V1VolumeMount(name=credentials.name, mount_path=SQL_CREDENTIALS, read_only=True))
     pull_secrets = filter(None, setting("ECOMMERCE_TASK_IMAGE_PULL_SECRETS", "").split(","))
     return KubernetesPodOperator(
         task_id=task.id,
@@ -136,6 +147,7 @@ def pod(task: Task) -> BaseOperator:
         cmds=["python"],
         arguments=task.command,
         env_from=sources,
+        env_vars=environment,
         labels={**TASK_LABELS, "app.kubernetes.io/component": task.id},
         service_account_name=setting("ECOMMERCE_TASK_SERVICE_ACCOUNT", "default"),
         automount_service_account_token=False,
@@ -151,8 +163,8 @@ def pod(task: Task) -> BaseOperator:
             capabilities=k8s.V1Capabilities(drop=["ALL"]),
             read_only_root_filesystem=True,
         ),
-        volumes=[k8s.V1Volume(name="tmp", empty_dir=k8s.V1EmptyDirVolumeSource(size_limit="256Mi"))],
-        volume_mounts=[k8s.V1VolumeMount(name="tmp", mount_path="/tmp")],  # noqa: S108
+        volumes=volumes,
+        volume_mounts=mounts,
         get_logs=True,
         log_events_on_failure=True,
         on_finish_action="delete_succeeded_pod",
@@ -167,6 +179,22 @@ def pod(task: Task) -> BaseOperator:
         doc_md=task.doc,
         **lineage(task),
     )
+
+
+def _sql_credentials() -> "k8s.V1Volume | None":
+    """What a task's pod has of the SQL endpoint's CA and login; None where the endpoint speaks plaintext."""
+    from kubernetes.client import models as k8s
+
+    files = {"ECOMMERCE_TASK_SQL_CA_SECRET": ("ca.crt",), "ECOMMERCE_TASK_SQL_LOGIN_SECRET": ("username", "password")}
+    sources = [
+        k8s.V1VolumeProjection(
+            secret=k8s.V1SecretProjection(name=name, items=[k8s.V1KeyToPath(key=key, path=key) for key in keys])
+        )
+        for variable, keys in files.items()
+        if (name := os.environ.get(variable))
+    ]
+    projected = k8s.V1ProjectedVolumeSource(default_mode=0o444, sources=sources)
+    return k8s.V1Volume(name="sql-client", projected=projected) if sources else None
 
 
 def operator() -> Callable[[Task], BaseOperator]:

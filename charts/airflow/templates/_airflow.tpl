@@ -47,6 +47,12 @@
 - {name: ECOMMERCE_TASK_NAMESPACE, value: {{ .Release.Namespace }}}
 - {name: ECOMMERCE_TASK_SERVICE_ACCOUNT, value: {{ include "common.name" (list . "airflow-task") }}}
 - {name: ECOMMERCE_TASK_CONFIGMAP, value: {{ include "common.settingsConfigMap" . | quote }}}
+{{- if include "common.sqlSecured" . }}
+- {name: ECOMMERCE_TASK_SQL_CA_SECRET, value: {{ include "common.sqlTlsSecret" . }}}
+{{- end }}
+{{- with include "common.sqlLoginSecret" . }}
+- {name: ECOMMERCE_TASK_SQL_LOGIN_SECRET, value: {{ . }}}
+{{- end }}
 - {name: ECOMMERCE_DAG_START, valueFrom: {configMapKeyRef: {name: {{ include "common.name" (list . "airflow") }}, key: dag-start}}}
 {{- range $name, $value := .Values.config }}
 - {name: {{ $name }}, value: {{ $value | quote }}}

@@ -3,6 +3,12 @@
 {{- if and (eq .Values.sql.engine "impala") (not .Values.impala.enabled) (not .Values.global.addresses.impala) }}
 {{- fail "sql.engine is impala, but there is none: set impala.enabled, or name one of your own in global.addresses.impala" }}
 {{- end }}
+{{- if and (eq .Values.sql.engine "impala") (include "common.sqlSecured" .) }}
+{{- fail "global.sql.tls.enabled secures Spark's Thrift server, and sql.engine is impala, which this chart sets up with neither TLS nor a login: set sql.engine to spark" }}
+{{- end }}
+{{- if and .Values.global.addresses.sql (include "common.sqlSecured" .) (not .Values.global.sql.tls.secret) }}
+{{- fail "global.addresses.sql is a part of your own, and global.sql.tls.enabled draws no certificate for it: set global.sql.tls.secret, whose ca.crt is its CA's" }}
+{{- end }}
 ECOMMERCE_KAFKA_BOOTSTRAP: {{ include "common.address" (list . "kafka") | quote }}
 ECOMMERCE_HDFS_URI: {{ include "common.address" (list . "hdfs") | quote }}
 ECOMMERCE_WEBHDFS_URL: {{ include "common.webhdfs" (list . (dig "ha" "enabled" false .Values.hdfs)) | quote }}
@@ -13,7 +19,7 @@ ECOMMERCE_METASTORE_URI: {{ include "common.address" (list . "metastore") | quot
 ECOMMERCE_SQL_ENGINE: {{ .Values.sql.engine | quote }}
 ECOMMERCE_SQL_HOST: {{ include "common.address" (list . (ternary "impala" "sql" (eq .Values.sql.engine "impala"))) | quote }}
 ECOMMERCE_SQL_PORT: "21050"
-ECOMMERCE_SQL_AUTH: NOSASL
+ECOMMERCE_SQL_AUTH: {{ include "common.sqlAuth" . }}
 ECOMMERCE_DAY_GRACE: {{ .Values.lake.dayGraceSeconds | quote }}
 ECOMMERCE_COMPACTION_OLDER_THAN: {{ .Values.lake.compaction.olderThanSeconds | quote }}
 ECOMMERCE_COMPACTION_GRACE: {{ .Values.lake.compaction.graceSeconds | quote }}
@@ -37,6 +43,7 @@ ECOMMERCE_RETENTION_SPEED_DAYS: {{ .Values.lake.retention.speedDays | quote }}
 {{- $_ := set $outside (printf "%s.lineage.openlineageUrl" $part) (dig "lineage" "openlineageUrl" "" (index $.Values $part)) -}}
 {{- end }}
 {{- if dig "auth" "oidc" "enabled" false .Values.airflow }}{{ $_ := set $outside "airflow.auth.oidc.issuer" .Values.airflow.auth.oidc.issuer }}{{ end -}}
+{{- $_ := set $outside "global.sql.login.ldapUrl" .Values.global.sql.login.ldapUrl -}}
 {{- $_ := set $outside "serving.traces.otlpEndpoint" (dig "traces" "otlpEndpoint" "" .Values.serving) -}}
 {{- range $name, $address := $outside }}
 {{- if and $address (not $.Values.global.networkPolicies.egress.allow) -}}
