@@ -62,6 +62,7 @@ EXPECTED: list[tuple[str, object, set[str]]] = [
     ("lake.retention.rawDays", 40, SETTINGS),
     ("lake.dayGraceSeconds", 60, SETTINGS),
     ("sql.cores", 3, {"sql"}),
+    ("global.sql.tls.enabled", True, {"sql", "serving", "hive-tables", *AIRFLOW}),
     ("airflow.dagStart", "2026-01-01", AIRFLOW),
     ("airflow.dagsPaused", True, AIRFLOW),
     ("generator.rate", 7, {"generator"}),
@@ -166,7 +167,7 @@ def settings() -> dict[str, object]:
 SETTINGS_TRIED = settings()
 REFUSED = re.compile(
     r"is true, but this cluster has no|global.draw is false|set tls\.adminSecret as well|set postgres\.existingSecret"
-    r"|asks nobody for a login|auth\.oidc\.enabled is true: set"
+    r"|asks nobody for a login|auth\.oidc\.enabled is true: set|asks for passwords"
 )
 """What cannot be tried alone."""
 

@@ -111,7 +111,7 @@ def test_passwords_are_in_secrets_alone(manifests: list[dict[str, Any]]) -> None
 
 def test_settings_are_those_of_the_contracts(manifests: list[dict[str, Any]]) -> None:
     settings = of(manifests, "ConfigMap")["lambda-settings"]["data"]
-    own = {"ECOMMERCE_KAFKA_USER", "ECOMMERCE_KAFKA_CREDENTIALS"}  # each pod's own
+    own = {"ECOMMERCE_KAFKA_USER", "ECOMMERCE_KAFKA_CREDENTIALS", "ECOMMERCE_SQL_CREDENTIALS"}  # each pod's own
     options = [option for command in (check_data, compaction, retention) for option in command.params]
     told = {option.envvar for option in options if option.envvar}
     assert set(settings) == (set(Settings().as_environment()) - own) | told

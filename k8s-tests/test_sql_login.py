@@ -18,7 +18,7 @@ from deploy.helm import UMBRELLA, Helm, arguments
 from deploy.pods import like_tests
 from support.gitops import GIVEN, rendered
 from support.rendering import OPERATORS, SIZES, STANDALONE, of, pod_specs, render
-from tests.support.secured_sql import KEYSTORE, SECURED
+from tests.support.secured_sql import FILES, KEYSTORE, SECURED
 
 TLS: dict[str, object] = {"global.sql.tls.enabled": True}
 URL = "ldaps://ldap.example.com"
@@ -227,3 +227,8 @@ def test_an_engine_that_cannot_ask_the_cluster_draws_nothing(charts: Path, tmp_p
     once, again = (rendered(tmp_path, "standalone", GIVEN, *mine) for _ in range(2))
     assert once == again
     assert "kind: Secret\n" not in once
+
+
+def test_clients_that_are_not_let_in_are_a_line_of_the_log(charts: Path) -> None:
+    data = of(render((STANDALONE,), **TLS), "ConfigMap")["lambda-sql"]["data"]
+    assert data["log4j2.properties"].strip() == (FILES / "log4j2.properties").read_text().strip()

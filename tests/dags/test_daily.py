@@ -216,6 +216,28 @@ def test_pods_take_their_place_and_settings_from_the_environment(pods: "DAG") ->
         assert task.get_logs
 
 
+@pytest.mark.usefixtures("in_cluster")
+@pytest.mark.parametrize("login", [False, True])
+def test_pods_have_what_sql_asks_for(load: Callable[..., "DAG"], monkeypatch: pytest.MonkeyPatch, login: bool) -> None:
+    monkeypatch.setenv("ECOMMERCE_TASK_SQL_CA_SECRET", "ca")
+    if login:
+        monkeypatch.setenv("ECOMMERCE_TASK_SQL_LOGIN_SECRET", "login")
+    secured = load("kubernetes")
+    for task_id in GRAPH:
+        spec = task_of(secured, task_id).build_pod_request_obj().spec
+        [volume] = [volume for volume in spec.volumes if volume.name == "sql-client"]
+        files = {
+            source.secret.name: [(item.key, item.path) for item in source.secret.items]
+            for source in volume.projected.sources
+        }
+        names = [("username", "username"), ("password", "password")]
+        assert files == {"ca": [("ca.crt", "ca.crt")], **({"login": names} if login else {})}
+        [container] = spec.containers
+        [mount] = [mount for mount in container.volume_mounts if mount.name == "sql-client"]
+        assert (mount.mount_path, mount.read_only) == ("/etc/sql-client", True)
+        assert {item.name: item.value for item in container.env}["ECOMMERCE_SQL_CREDENTIALS"] == "/etc/sql-client"
+
+
 def test_an_unknown_runtime_is_an_import_error() -> None:
     from airflow.dag_processing.dagbag import DagBag
 

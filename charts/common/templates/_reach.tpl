@@ -1,7 +1,7 @@
 {{/*
 Who may reach whom, as YAML: chart → component → port → components that may connect; port 0 is every port. What is not
 here is closed where `global.networkPolicies.enabled` is set. A component is a pod's label app.kubernetes.io/name.
-HDFS, HBase's Thrift server, the metastore and the SQL endpoint ask nobody for a login: this is what protects them.
+HDFS, HBase's Thrift server and the metastore ask nobody for a login, nor does the SQL endpoint by default: this protects them.
 */}}
 {{- define "common.reach" -}}
 kafka:
