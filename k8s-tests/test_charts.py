@@ -114,7 +114,7 @@ def test_settings_are_those_of_the_contracts(manifests: list[dict[str, Any]]) ->
     own = {"ECOMMERCE_KAFKA_USER", "ECOMMERCE_KAFKA_CREDENTIALS", "ECOMMERCE_SQL_CREDENTIALS"}  # each pod's own
     options = [option for command in (check_data, compaction, retention) for option in command.params]
     told = {option.envvar for option in options if option.envvar}
-    assert set(settings) == (set(Settings().as_environment()) - own) | told
+    assert set(settings) == (set(Settings().as_environment()) | told) - own
     defaults = {option.envvar: option.default for option in options}
     lake = {name: settings[name] for name in told - set(Settings().as_environment())}
     assert lake == {name: str(defaults[name]) for name in lake}
