@@ -2,6 +2,7 @@
 
 import re
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+import trustme
 
 from images.builder import IMAGES, VERSION, build, content_tag, digest, dockerfile, local_name, parents, push
 from local.install import cache, locked
@@ -169,6 +171,32 @@ def test_probe_takes_a_thrift_reply_and_no_exception(kind: int, code: int) -> No
 
         threading.Thread(target=answer, daemon=True).start()
         assert probe("thrift", f"127.0.0.1:{server.getsockname()[1]}", "getTableNames")[0] == code
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(b"\x03", ""), (b"\x04", ""), (b"\x05", "it lets in without a password"), (b"", "it hung up")],
+)
+def test_probe_wants_a_login_without_a_password_refused(tmp_path: Path, status: bytes, said: str) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.crt")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with tls.wrap_socket(connection, server_side=True) as secured:
+                while not b"".join(heard).endswith(b"\0probe\0"):
+                    heard.append(secured.recv(100))
+                secured.sendall(status)
+
+        threading.Thread(target=answer, daemon=True).start()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        code, sentence = probe("login", address, "--ca", str(tmp_path / "ca.crt"))
+    assert (code, sentence) == (bool(said), f"error: login {address}: {said}" if said else "")
+    assert b"".join(heard) == b"\x01\0\0\0\x05PLAIN\x02\0\0\0\x07\0probe\0"
 
 
 @pytest.mark.parametrize(
