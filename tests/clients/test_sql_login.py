@@ -14,7 +14,9 @@ from impala import dbapi
 from clients import sql as endpoint
 from contracts.errors import Mistake, Refused, Unreachable
 from contracts.settings import Settings
+from local import install
 from local.site import ROOT
+from local.tools import java
 from tests.support.running import run
 from tests.support.secured_sql import PASSWORD, PEOPLE, USER, Secured, credentials, secured_sql
 
@@ -160,3 +162,21 @@ def test_files_that_are_missing_are_named(tmp_path: Path) -> None:
         with pytest.raises(Mistake, match=rf"^{name} for the SQL endpoint cannot be read: {tmp_path}/{name}: No such"):
             answer(settings)
         (tmp_path / name).write_text("x")
+
+
+@pytest.mark.parametrize(("password", "code"), [(PASSWORD, 0), ("guessed", 1)])
+def test_beeline_logs_in_as_the_docs_say(secured: Secured, tmp_path: Path, password: str, code: int) -> None:
+    settings = secured.settings
+    authority = f"{settings.sql_credentials}/{endpoint.CA}"
+    store = ["-keystore", str(tmp_path / "sql.p12"), "-storepass", "changeit"]
+    subprocess.run(
+        ["keytool", "-importcert", "-noprompt", "-alias", "sql", "-file", authority, *store],
+        check=True,
+        capture_output=True,
+    )
+    (tmp_path / "password").write_text(password)
+    url = f"jdbc:hive2://{endpoint.address(settings)}/;ssl=true;sslTrustStore=sql.p12;trustStorePassword=changeit"
+    login = ["-n", USER, "-w", "password", "--silent=true", "--outputformat=csv2", "-e", "SELECT 40 + 2"]
+    command = java([f"{install.spark_home()}/jars/*"], "org.apache.hive.beeline.BeeLine", "-u", url, *login)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert (bool(done.returncode), "\n42" in done.stdout) == (bool(code), not code), done.stderr
