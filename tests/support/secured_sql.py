@@ -80,8 +80,8 @@ def credentials(folder: Path, authority: trustme.CA, user: str = USER, password:
 
 
 @contextmanager
-def secured_sql(folder: Path, authority: trustme.CA, directory: trustme.CA, **hive: str) -> Iterator[Secured]:
-    """The server, its certificate by ``authority``, its LDAP server's by ``directory``; ``hive``: other settings."""
+def secured_sql(folder: Path, authority: trustme.CA, directory: trustme.CA) -> Iterator[Secured]:
+    """The server, its certificate by ``authority``, its LDAP server's by ``directory``."""
     install.install(lambda *_: None)
     ports = Ports.free()
     known = Settings(
@@ -92,7 +92,7 @@ def secured_sql(folder: Path, authority: trustme.CA, directory: trustme.CA, **hi
     )
     with _directory(folder / "directory", directory, ports.serving) as asked:
         keystore = _keystore(folder / "keystore", authority, folder / "directory" / "tls" / "ca.crt")
-        conf = _conf(folder, ports, keystore / "keystore.xml", hive)
+        conf = _conf(folder, ports, keystore / "keystore.xml")
         trusted = [f"-Djavax.net.ssl.trustStore={keystore}/ldap.jks", "-Djavax.net.ssl.trustStoreType=JKS"]
         main = ["--class", "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2", "spark-internal"]
         command = java(
@@ -143,7 +143,7 @@ def _keystore(folder: Path, authority: trustme.CA, trusted: Path | None = None) 
     return folder
 
 
-def _conf(folder: Path, ports: Ports, keystore: Path, hive: dict[str, str]) -> Path:
+def _conf(folder: Path, ports: Ports, keystore: Path) -> Path:
     """The server's configuration, with a metastore of its own."""
     properties = {
         **SECURED,
@@ -154,7 +154,6 @@ def _conf(folder: Path, ports: Ports, keystore: Path, hive: dict[str, str]) -> P
         "javax.jdo.option.ConnectionURL": f"jdbc:derby:;databaseName={folder}/metastore;create=true",
         "datanucleus.schema.autoCreateAll": "true",
         "hive.metastore.schema.verification": "false",
-        **hive,
     }
     conf = folder / "conf"
     conf.mkdir()
