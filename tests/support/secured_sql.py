@@ -118,10 +118,9 @@ def _directory(folder: Path, authority: trustme.CA, port: int) -> Iterator[Path]
     password = (keystore / "keystore.xml").read_text().split("password</name><value>")[1].split("<")[0]
     command = java(
         [_ldap_jar()],
-        "com.unboundid.ldap.listener.InMemoryDirectoryServerTool",
-        *("--baseDN", "dc=example,dc=com", "--port", str(port), "--ldifFile", str(folder / "entries.ldif")),
-        *("--useSSL", "--keyStorePath", str(keystore / "server.p12"), "--keyStoreType", "PKCS12"),
-        *("--keyStorePassword", password, "--accessLogFile", str(folder / "asked")),
+        str(Path(__file__).with_name("Directory.java")),
+        *("dc=example,dc=com", str(port), str(folder / "entries.ldif")),
+        *(str(keystore / "server.p12"), password, str(folder / "asked")),
     )
     with _running(command, folder / "log", folder) as process:
         retry.until(
