@@ -12,11 +12,14 @@ from pathlib import Path
 
 from contracts.errors import Failed
 from local import spark_classes
+from local.programs import call
 from local.progress import Report
 from local.site import TEMPLATES
 
 POMS = ("kafka", "hadoop", "hbase", "hive-metastore", "hive-client", "spark-connectors")
 SPARK_CLASSES = "spark-classes"
+STATEMENT_GUARD = "ecommerce.StatementGuard"
+"""The class of ours in the SQL endpoint that refuses statements."""
 OLDEST_JAVA = 17
 
 
@@ -51,8 +54,23 @@ def spark_archive() -> Path:
     return spark_classes.archive(cache() / "servers", spark_home(), tool("java"))
 
 
+def statement_guard() -> Path:
+    """The folder of the class :data:`STATEMENT_GUARD`, compiled where it is not yet. Raises :class:`PlatformError`."""
+    sources = TEMPLATES / "spark-thrift" / "java"
+    source = sources / f"{STATEMENT_GUARD.replace('.', '/')}.java"
+    against = f"{spark_home()}/jars"
+    digest = hashlib.sha256(source.read_bytes() + against.encode()).hexdigest()
+    folder = cache() / "servers" / f"statement-guard-{digest[:12]}"
+    with locked(cache() / "servers" / ".guard.lock"):
+        if not _marker(folder).exists():
+            command = [tool("javac"), "-nowarn", "-cp", f"{against}/*", "-d", str(folder), str(source)]
+            call(command, f"compiling {source.name}")
+            _marker(folder).touch()
+    return folder
+
+
 def tool(name: str) -> str:
-    """The path of a program of the JDK, ``java``: of ``JAVA_HOME`` when that is set, else of ``PATH``."""
+    """The path of a program of the JDK, ``java`` or ``javac``: of ``JAVA_HOME`` when that is set, else of ``PATH``."""
     java_home = os.environ.get("JAVA_HOME")
     found = shutil.which(name, path=f"{java_home}/bin" if java_home else None)
     if not found:
@@ -84,6 +102,7 @@ def missing() -> list[str]:
 def install(report: Report) -> None:
     """Installs what is missing, reporting each step as a line. Raises :class:`PlatformError` when Maven fails."""
     check_java()
+    statement_guard()
     if not missing():
         return
     with locked(cache() / "servers" / ".lock"):

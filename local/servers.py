@@ -92,9 +92,9 @@ def jvm(name: str, jars: str, main_class: str, arguments: str = "", heap: str = 
 
 
 def classpath(conf: Path, jars: str) -> list[Path | str]:
-    """The configuration folder, what the pom unpacked (web pages), and the jars."""
+    """The configuration folder, what the pom unpacked (web pages) or we compiled, and the jars."""
     if jars == "pyspark":
-        return [conf, f"{install.spark_home()}/jars/*"]
+        return [conf, install.statement_guard(), f"{install.spark_home()}/jars/*"]
     return [conf, install.home(jars), f"{install.home(jars)}/lib/*"]
 
 

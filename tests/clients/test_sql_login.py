@@ -12,7 +12,7 @@ import trustme
 from impala import dbapi
 
 from clients import sql as endpoint
-from contracts.errors import Mistake, Refused, Unreachable
+from contracts.errors import Mistake, PlatformError, Refused, Unreachable
 from contracts.settings import Settings
 from local import install
 from local.site import ROOT
@@ -53,6 +53,13 @@ def answer(settings: Settings) -> list[tuple[object, ...]]:
 def test_the_right_password_is_let_in(secured: Secured) -> None:
     assert answer(secured.settings) == [(1,)]
     endpoint.answers(secured.settings)
+
+
+def test_nobody_runs_programs_in_it(secured: Secured) -> None:
+    with endpoint.connect(secured.settings) as session:
+        with pytest.raises(PlatformError, match="refused: AddJarsCommand would run programs in the SQL endpoint"):
+            session.execute("ADD JAR /tmp/x.jar")
+        assert session.rows("SELECT 1") == [(1,)]
 
 
 @pytest.mark.parametrize(

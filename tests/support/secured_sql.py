@@ -165,6 +165,7 @@ def _conf(folder: Path, ports: Ports, keystore: Path) -> Path:
         "spark.driver.bindAddress": HOST,
         "spark.ui.enabled": "false",
         "spark.local.dir": str(folder),
+        "spark.sql.extensions": install.STATEMENT_GUARD,
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
     }
     (conf / "spark-defaults.conf").write_text("".join(f"{name} {value}\n" for name, value in spark.items()))

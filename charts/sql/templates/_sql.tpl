@@ -16,6 +16,8 @@ spark-defaults.conf: |
   spark.sql.hive.metastore.version            4.0.1
   spark.sql.hive.metastore.jars               path
   spark.sql.hive.metastore.jars.path          file:///opt/hive-client/lib/*.jar
+  # Refuses what would run programs here, or reach what is not the lake's.
+  spark.sql.extensions                        ecommerce.StatementGuard
   spark.sql.hive.thriftServer.singleSession   false
   spark.hadoop.hive.exec.dynamic.partition.mode nonstrict
   spark.sql.thriftserver.ui.retainedStatements 100
