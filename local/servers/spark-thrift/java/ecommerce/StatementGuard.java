@@ -25,7 +25,7 @@ import scala.runtime.BoxedUnit;
  * Refuses statements that would run programs in the server or reach what is not the lake's: its files, other servers.
  *
  * <p>Looks at the analyzed plan, views and subqueries in it included, so it does not matter how a statement is spelled.
- * Source: https://spark.apache.org/docs/latest/api/java/org/apache/spark/sql/SparkSessionExtensions.html
+ * Source: {@code org.apache.spark.sql.SparkSessionExtensions} in the API documentation of Spark.
  */
 public class StatementGuard extends AbstractFunction1<SparkSessionExtensions, BoxedUnit> {
     /** By simple name: the commands are private to Spark's packages, or of several. */
