@@ -16,7 +16,7 @@ from local.programs import call
 from local.progress import Report
 from local.site import TEMPLATES
 
-POMS = ("kafka", "hadoop", "hbase", "hive-metastore", "hive-client", "spark-connectors")
+POMS = ("kafka", "hadoop", "hbase", "hive-metastore", "spark-connectors")
 SPARK_CLASSES = "spark-classes"
 STATEMENT_GUARD = "ecommerce.StatementGuard"
 """The class of ours in the SQL endpoint that refuses statements."""
@@ -30,8 +30,10 @@ def cache() -> Path:
 
 def home(name: str) -> Path:
     """Where the jars of ``local/servers/<name>`` are: ``lib/*.jar`` and what else the pom unpacks."""
-    digest = hashlib.sha256((TEMPLATES / name / "pom.xml").read_bytes()).hexdigest()
-    return cache() / "servers" / f"{name}-{digest[:12]}"
+    digest = hashlib.sha256()
+    for source in _sources(name):
+        digest.update(source.read_bytes())
+    return cache() / "servers" / f"{name}-{digest.hexdigest()[:12]}"
 
 
 def spark_jars() -> list[Path]:
@@ -70,7 +72,7 @@ def statement_guard() -> Path:
 
 
 def tool(name: str) -> str:
-    """The path of a program of the JDK, ``java`` or ``javac``: of ``JAVA_HOME`` when that is set, else of ``PATH``."""
+    """The path of ``java`` or ``javac``: of ``JAVA_HOME`` when that is set, else of ``PATH``."""
     java_home = os.environ.get("JAVA_HOME")
     found = shutil.which(name, path=f"{java_home}/bin" if java_home else None)
     if not found:
@@ -123,6 +125,7 @@ def _install(name: str, report: Report) -> None:
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     _maven(name, target, report)
+    _compile(name, target)
     _marker(target).touch()
     jars = len(list((target / "lib").glob("*.jar")))
     report(name, "ready", f"{jars} jars")
@@ -143,6 +146,22 @@ def _maven(name: str, target: Path, report: Report) -> None:
     if process.returncode:
         errors = [line for line in last if "ERROR" in line] or last
         raise Failed(f"Maven could not fetch the jars of {name} ({pom}): " + " ".join(errors[:3]))
+
+
+def _compile(name: str, target: Path) -> None:
+    """Compiles ``local/servers/<name>/java/*.java``, where a server needs a class of ours, into a jar of its own."""
+    sources = sorted((TEMPLATES / name / "java").glob("*.java"))
+    if not sources:
+        return
+    classes = target / "classes"
+    command = [tool("javac"), "-nowarn", "-cp", f"{target}/lib/*", "-d", str(classes), *map(str, sources)]
+    call(command, f"compiling {sources[0].name}")
+    archive = shutil.make_archive(str(target / "ours"), "zip", classes)
+    Path(archive).rename(target / "lib" / f"ecommerce-lambda-{name}.jar")
+
+
+def _sources(name: str) -> list[Path]:
+    return [TEMPLATES / name / "pom.xml", *sorted((TEMPLATES / name / "java").glob("*.java"))]
 
 
 def _marker(target: Path) -> Path:

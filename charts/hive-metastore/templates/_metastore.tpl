@@ -20,10 +20,6 @@ metastore-site.xml: |
     <property><name>metastore.thrift.uris</name><value>{{ include "common.address" (list . "metastore") }}</value></property>
     <property><name>metastore.expression.proxy</name><value>org.apache.hadoop.hive.metastore.DefaultPartitionExpressionProxy</value></property>
     <property><name>metastore.task.threads.always</name><value>org.apache.hadoop.hive.metastore.events.EventCleanerTask</value></property>
-    <!-- Impala asks for the number of the last event with each statement that changes a table. -->
-    <property><name>metastore.metastore.event.db.notification.api.auth</name><value>false</value></property>
-    <!-- None: it would alter tables by what a client says it can do, and Spark's says nothing. -->
-    <property><name>metastore.metadata.transformer.class</name><value></value></property>
     <property><name>metastore.metrics.enabled</name><value>false</value></property>
     <property><name>metastore.stats.autogather</name><value>false</value></property>
   </configuration>

@@ -12,10 +12,6 @@ spark-defaults.conf: |
   # Files come from ingest, not from here: they are listed anew for each statement.
   spark.sql.hive.filesourcePartitionFileCacheSize 0
   spark.sql.shuffle.partitions                {{ .Values.cores }}
-  # Hive 4's client, in a class loader of its own: Spark's own cannot speak to a metastore of Hive 4.
-  spark.sql.hive.metastore.version            4.0.1
-  spark.sql.hive.metastore.jars               path
-  spark.sql.hive.metastore.jars.path          file:///opt/hive-client/lib/*.jar
   # Refuses what would run programs here, or reach what is not the lake's.
   spark.sql.extensions                        ecommerce.StatementGuard
   spark.sql.hive.thriftServer.singleSession   false
