@@ -56,9 +56,9 @@ def secrets(volume: dict[str, Any]) -> dict[str, list[str]]:
     return {secret["name"]: [item["key"] for item in secret["items"]] for secret in found}
 
 
-def named(volumes: list[dict[str, Any]], name: str) -> dict[str, Any]:
-    (volume,) = [volume for volume in volumes if volume["name"] == name]
-    return volume
+def named(items: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    (found,) = [item for item in items if item["name"] == name]
+    return found
 
 
 def refusal(*files: Path, **values: object) -> str:
@@ -103,7 +103,7 @@ def test_an_init_container_makes_the_keystore_with_the_program_that_is_tested(
     assert script.strip() == KEYSTORE.read_text().strip()
     assert rest[:3] == ["keystore", "/etc/sql-tls", "/etc/sql-keystore"]
     assert rest[3:] == (["/etc/sql-tls/ldap.crt"] if ends else [])
-    (container,) = spec["containers"]
+    container = named(spec["containers"], "sql")
     options = {item["name"]: item["value"] for item in container["env"]}["JAVA_OPTS"]
     assert options.endswith(ends)
     assert ("trustStore" in options) == bool(ends)
@@ -119,7 +119,7 @@ def test_probes_ask_as_the_server_wants_it(charts: Path) -> None:
         (TLS, ["python", "-m", "clients", "sql"]),
         (LOGS_IN, ["probe", "login", "localhost:21050", "--ca", "/etc/sql-keystore/ca.crt"]),
     ):
-        (container,) = server(values)["containers"]
+        container = named(server(values)["containers"], "sql")
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             assert container[probe]["exec"]["command"] == command
         environment = {item["name"]: item["value"] for item in container["env"]}
