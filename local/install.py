@@ -58,15 +58,13 @@ def spark_archive() -> Path:
 
 def statement_guard() -> Path:
     """The folder of the class :data:`STATEMENT_GUARD`, compiled where it is not yet. Raises :class:`PlatformError`."""
-    sources = TEMPLATES / "spark-thrift" / "java"
-    source = sources / f"{STATEMENT_GUARD.replace('.', '/')}.java"
+    source = TEMPLATES / "spark-thrift" / "java" / f"{STATEMENT_GUARD.replace('.', '/')}.java"
     against = f"{spark_home()}/jars"
     digest = hashlib.sha256(source.read_bytes() + against.encode()).hexdigest()
     folder = cache() / "servers" / f"statement-guard-{digest[:12]}"
     with locked(cache() / "servers" / ".guard.lock"):
         if not _marker(folder).exists():
-            command = [tool("javac"), "-nowarn", "-cp", f"{against}/*", "-d", str(folder), str(source)]
-            call(command, f"compiling {source.name}")
+            _javac([source], against, folder)
             _marker(folder).touch()
     return folder
 
@@ -154,10 +152,14 @@ def _compile(name: str, target: Path) -> None:
     if not sources:
         return
     classes = target / "classes"
-    command = [tool("javac"), "-nowarn", "-cp", f"{target}/lib/*", "-d", str(classes), *map(str, sources)]
-    call(command, f"compiling {sources[0].name}")
+    _javac(sources, f"{target}/lib", classes)
     archive = shutil.make_archive(str(target / "ours"), "zip", classes)
     Path(archive).rename(target / "lib" / f"ecommerce-lambda-{name}.jar")
+
+
+def _javac(sources: list[Path], jars: str, classes: Path) -> None:
+    command = [tool("javac"), "-nowarn", "-cp", f"{jars}/*", "-d", str(classes), *map(str, sources)]
+    call(command, f"compiling {sources[0].name}")
 
 
 def _sources(name: str) -> list[Path]:

@@ -30,6 +30,11 @@ spec:
 {{- end }}
 {{- end -}}
 
+{{/* The port `metrics` of every server that is not ours, and of the streaming jobs. */}}
+{{- define "common.metricsPort" -}}
+9404
+{{- end -}}
+
 {{/*
 A container that serves a server's metrics and nothing else of it: (list $ image "host:port" (list "/path")), image as in
 values. The pod has the volume `tmp`.
@@ -39,9 +44,9 @@ values. The pod has the volume `tmp`.
 - name: metrics
   image: {{ include "common.image" (list $root (index . 1)) }}
   imagePullPolicy: {{ include "common.pullPolicy" $root }}
-  command: [metrics-door, "9404", {{ index . 2 | quote }}{{ range index . 3 }}, {{ . }}{{ end }}]
+  command: [metrics-door, {{ include "common.metricsPort" $root | quote }}, {{ index . 2 | quote }}{{ range index . 3 }}, {{ . }}{{ end }}]
   ports:
-    - {name: metrics, containerPort: 9404}
+    - {name: metrics, containerPort: {{ include "common.metricsPort" $root }}}
   # Whether metrics are to be had says nothing about whether the server before which it stands is ready.
   livenessProbe:
     tcpSocket: {port: metrics}

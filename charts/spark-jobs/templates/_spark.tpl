@@ -34,17 +34,12 @@
 - {name: {{ $name }}, value: {{ $value | quote }}}
 {{- end }}
 - {name: ECOMMERCE_{{ index . 1 | upper }}_METRICS_HOST, value: 0.0.0.0}
-- {name: ECOMMERCE_{{ index . 1 | upper }}_METRICS_PORT, value: {{ include "spark.metricsPort" $root | quote }}}
+- {name: ECOMMERCE_{{ index . 1 | upper }}_METRICS_PORT, value: {{ include "common.metricsPort" $root | quote }}}
 - {name: HADOOP_CONF_DIR, value: /etc/hadoop/conf}
 {{- include "common.kafkaEnv" . }}
 {{- with $root.Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}
-{{- end -}}
-
-{{/* The port of the job's own metrics. */}}
-{{- define "spark.metricsPort" -}}
-9404
 {{- end -}}
 
 {{/* Settings of Spark that every job has: mapping */}}
