@@ -60,6 +60,7 @@ class Metrics:
             "ecommerce_stream_batch_seconds", "What the batches took", ("query",), registry=self.registry
         ).labels(name)
         self._looked = float("-inf")
+        self._own = make_wsgi_app(self.registry)
         self.spark_page: str | None = None
         """Address of Spark's page, once there is one."""
 
@@ -71,7 +72,7 @@ class Metrics:
 
     def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if (path := environ["PATH_INFO"]) not in SPARKS:
-            return make_wsgi_app(self.registry)(environ, start_response)
+            return self._own(environ, start_response)
         try:
             if self.spark_page is None:
                 raise ConnectionError("Spark has not started yet, or serves no page")
