@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 from kubernetes import client
+from urllib3.exceptions import HTTPError
 
 from clients.retry import until
 from deploy.workloads import Release
@@ -16,6 +18,8 @@ from deploy.workloads import Release
 COMPONENT = "generator"
 SECONDS = 300.0
 """For pods to start, or to send what has happened and end."""
+PAUSE = 0.2
+"""Seconds before a log is read again that ended."""
 
 
 @dataclass
@@ -92,11 +96,23 @@ class _Leaving:
             reader.start()
 
     def _follow(self, pod: str) -> None:
-        log = self._release.core.read_namespaced_pod_log(
-            pod, self._release.namespace, follow=True, container=COMPONENT, _preload_content=False
-        )
-        for line in log:
-            self._logs[pod].append(line.decode())
+        """Reads the whole log again each time that the stream of it ends, until there is none: it may end early, of a
+        connection that the server drops, or as the container ends, before its last line is written."""
+        while True:
+            read: list[str] = []
+            try:
+                log = self._release.core.read_namespaced_pod_log(
+                    pod, self._release.namespace, follow=True, container=COMPONENT, _preload_content=False
+                )
+                read.extend(line.decode() for line in log)
+            except client.ApiException as error:
+                if error.status in {400, 404}:
+                    return
+            except HTTPError:
+                pass
+            finally:
+                self._logs[pod] = max(self._logs[pod], read, key=len)
+            time.sleep(PAUSE)
 
     def take(self, stay: set[str]) -> list[dict[str, Any]]:
         """The ledgers of all pods but those that stay."""
