@@ -4,6 +4,7 @@ Where buildah cannot pull Debian's image, a root file system of Debian packages 
 """
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -18,7 +19,8 @@ from local.install import cache as cache_folder
 from local.programs import call
 from local.site import ROOT
 
-DEBIAN = "docker.io/library/debian:bookworm-slim"
+DEBIAN = re.findall(r"^ARG ROOT_IMAGE=(\S+)$", (ROOT / "images" / "base" / "Dockerfile").read_text(), re.MULTILINE)[0]
+"""Debian's slim image, by its digest."""
 DEBIAN_MIRROR = "http://deb.debian.org/debian"
 PULL_SECONDS = 300
 SPARE = ("var/lib/apt/lists", "var/cache/apt", "var/log", "usr/share/doc", "usr/share/man", "usr/share/locale")

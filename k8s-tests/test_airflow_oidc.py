@@ -51,6 +51,7 @@ COMPLETE = {
     "airflow.auth.oidc.issuer": "https://sso.example.com/realms/shop",
     "airflow.auth.oidc.clientId": "airflow",
     "airflow.auth.oidc.existingSecret": "airflow-oidc-client",
+    "airflow.auth.oidc.caSecret": "sso-ca",
     "airflow.auth.oidc.roles": ROLES,
     **OUT,
 }
@@ -114,6 +115,24 @@ def test_cookies_are_for_tls_where_the_ingress_has_it(charts: Path) -> None:
     assert {secret: it["AIRFLOW__FAB__COOKIE_SECURE"] for secret, it in secure.items()} == {"": "False", "mine": "True"}
 
 
+def test_the_provider_is_checked_with_the_ca_of_the_secret(charts: Path) -> None:
+    def file(ca: str) -> tuple[str | None, list[Any]]:
+        """What the server is told, and what Secrets are there to be read."""
+        manifests = render((STANDALONE,), **(COMPLETE | {"airflow.auth.oidc.caSecret": ca}))
+        pod = of(manifests, "Deployment")["lambda-airflow-api-server"]["spec"]["template"]["spec"]
+        places = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+        secrets = [
+            (volume["secret"]["secretName"], f"{places[volume['name']]}/{item['path']}")
+            for volume in pod["volumes"]
+            if volume["name"] == "oidc-ca"
+            for item in volume["secret"]["items"]
+        ]
+        return settings(manifests).get("OIDC_CA"), secrets
+
+    assert file("") == (None, [])
+    assert file("sso-ca") == ("/etc/oidc/ca.crt", [("sso-ca", "/etc/oidc/ca.crt")])
+
+
 @pytest.mark.parametrize("enabled", [True, False])
 def test_the_notes_say_where_people_log_in(charts: Path, tmp_path: Path, enabled: bool) -> None:
     """Helm renders its notes on a cluster alone; here another template has them."""
@@ -131,7 +150,7 @@ def test_the_notes_say_where_people_log_in(charts: Path, tmp_path: Path, enabled
 def settings(manifests: list[dict[str, Any]]) -> dict[str, str]:
     """What the chart tells the API server of logins."""
     (container,) = of(manifests, "Deployment")["lambda-airflow-api-server"]["spec"]["template"]["spec"]["containers"]
-    names = ("AIRFLOW__CORE__AUTH_MANAGER", "AIRFLOW__FAB__", "OIDC_SETTINGS")
+    names = ("AIRFLOW__CORE__AUTH_MANAGER", "AIRFLOW__FAB__", "OIDC_SETTINGS", "OIDC_CA")
     return {item["name"]: item["value"] for item in container["env"] if item["name"].startswith(names)}
 
 
@@ -231,7 +250,7 @@ def environment_of(home: Path, made: Provider, **oidc: object) -> dict[str, str]
         **airflow.environment(home),
         **settings(manifests),
         "OIDC_CLIENT_SECRET": registered["client_secret"],
-        "REQUESTS_CA_BUNDLE": str(home / "ca.pem"),
+        "OIDC_CA": str(home / "ca.pem"),
     }
 
 

@@ -18,6 +18,7 @@ import pytest
 import trustme
 
 from images.builder import IMAGES, VERSION, build, content_tag, digest, dockerfile, local_name, parents, push
+from images.tools import DEBIAN
 from local.install import cache, locked
 from local.site import ROOT
 from local.tools import OPENED_PACKAGES
@@ -53,6 +54,23 @@ def test_images_run_as_the_same_user(name: str) -> None:
     assert users[-1:] in ([], ["10001:10001"])  # the base's user, unless an image had to be root to install
     assert "org.opencontainers.image.description" in text
     assert name == "base" or "base" in parents(name)
+
+
+PROCESSORS = re.compile(r"amd64|x86|aarch64|arm64|linux-(x|aarch)")
+
+
+def test_the_base_is_pinned_for_every_processor() -> None:
+    assert re.fullmatch(r"docker\.io/library/debian@sha256:[0-9a-f]{64}", DEBIAN)
+    for name in ("base", "build", *IMAGES):
+        text = dockerfile(name).read_text()
+        # Nothing else comes from elsewhere.
+        assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) <= {"${ROOT_IMAGE}", "${BASE_IMAGE}", "${BUILD_IMAGE}"}
+        # That a base has several is said once.
+        instructions = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+        copied = [path.read_text() for path in (ROOT / "images" / name).iterdir() if path.name != "Dockerfile"]
+        assert not [found for one in (instructions, *copied) for found in PROCESSORS.findall(one)]
+    for pom in (ROOT / "local" / "servers").glob("*/pom.xml"):
+        assert not PROCESSORS.search(pom.read_text()), pom
 
 
 def of_maven(server: str, artifact: str) -> str:
