@@ -56,6 +56,7 @@ def test_images_run_as_the_same_user(name: str) -> None:
     assert name == "base" or "base" in parents(name)
 
 
+OF_OTHERS = {"${ROOT_IMAGE}", "${BASE_IMAGE}", "${BUILD_IMAGE}"}
 PROCESSORS = re.compile(r"amd64|x86|aarch64|arm64|linux-(x|aarch)")
 
 
@@ -64,7 +65,7 @@ def test_the_base_is_pinned_for_every_processor() -> None:
     for name in ("base", "build", *IMAGES):
         text = dockerfile(name).read_text()
         # Nothing else comes from elsewhere.
-        assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) <= {"${ROOT_IMAGE}", "${BASE_IMAGE}", "${BUILD_IMAGE}"}
+        assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) <= OF_OTHERS
         # That a base has several is said once.
         instructions = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
         copied = [path.read_text() for path in (ROOT / "images" / name).iterdir() if path.name != "Dockerfile"]
