@@ -1,7 +1,7 @@
 """HDFS through WebHDFS and the package ``hdfs``: what passes is tried again, errors are ``contracts.errors``'."""
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from typing import Concatenate, Final, ParamSpec, TypeVar
@@ -19,6 +19,8 @@ SECONDS: Final = 60
 """For one answer."""
 CONNECT_SECONDS: Final = 10.0
 """For a server that starts or fails over to answer the first question."""
+OPEN: Final = "1777"
+"""The permissions of a folder in which every user may make files, and remove their own alone."""
 PASSING: Final = frozenset({"StandbyException", "RetriableException", "SafeModeException"})
 """Java exceptions of a NameNode that does not serve yet."""
 Given = ParamSpec("Given")
@@ -157,13 +159,49 @@ def walk(hdfs: InsecureClient, folder: str) -> list[str]:
 
 @_operation
 def make_folder(hdfs: InsecureClient, path: str) -> None:
-    hdfs.makedirs(path)
+    """Makes a folder and what it is in; who may write there is who may write in what it is in."""
+    # For the group 7 is what an access control list may give at most (its mask).
+    hdfs.makedirs(path, permission="775")
 
 
 @_operation
 def remove(hdfs: InsecureClient, path: str) -> None:
     """Removes a file, or a folder with all that is in it; nothing where it is gone already."""
     hdfs.delete(path, recursive=True)
+
+
+@_operation
+def mode(hdfs: InsecureClient, path: str) -> str:
+    """The permissions of a file or folder, as ``1777``; raises :class:`NotFound` where it is not there."""
+    return str(hdfs.status(path)["permission"])
+
+
+@_operation
+def open_to_all(hdfs: InsecureClient, folder: str) -> None:
+    """Lets every user make files in a folder, and remove their own alone. The caller must own the folder."""
+    hdfs.set_permission(folder, OPEN)
+
+
+@_operation
+def may_write(hdfs: InsecureClient, folder: str, users: Sequence[str]) -> bool:
+    """Whether a folder's access control list says so, for the folder and for all that will be in it."""
+    return set(_entries(users)) <= set(hdfs.acl_status(folder)["entries"])
+
+
+@_operation
+def let_write(hdfs: InsecureClient, folder: str, users: Sequence[str]) -> None:
+    """Lets users write a folder and those that are in it, now and later. The caller must own those where they may not.
+
+    Source: https://hadoop.apache.org/docs/r3.4.2/hadoop-project-dist/hadoop-hdfs/HdfsPermissionsGuide.html#ACLs
+    """
+    below = [parent for parent, _, _ in hdfs.walk(folder)]
+    for parent in reversed(below):  # the folder itself last: where it says so, it is so in all of it
+        if not may_write(hdfs, parent, users):
+            hdfs.set_acl(parent, ",".join(_entries(users)), clear=False)
+
+
+def _entries(users: Sequence[str]) -> list[str]:
+    return [f"{scope}user:{user}:rwx" for user in users for scope in ("", "default:")]
 
 
 def move(hdfs: InsecureClient, source: str, target: str) -> None:

@@ -28,7 +28,17 @@ WAREHOUSE: Final = "/user/hive/warehouse"
 INGEST: Final = "ingest"
 SPEED: Final = "speed"
 """The streaming jobs: the names of their checkpoint, staging and commit folders."""
-ALL: Final = (DATA, MARTS, STAGING, COMMITS, EXPORTS, CHECKPOINTS, WAREHOUSE)
+TEMPORARY: Final = "/tmp"  # noqa: S108 - of HDFS, where each may make what is its own, and no other removes it
+ALL: Final = (DATA, MARTS, STAGING, COMMITS, DAYS, EXPORTS, CHECKPOINTS, WAREHOUSE, TEMPORARY)
+OWNER: Final = "ecommerce"
+"""The HDFS user whose all of it is: ingest, compaction, retention, HBase and what is run by hand."""
+BATCH: Final = "batch"
+"""The HDFS user of the daily run and of the SQL endpoint: reads all, and writes the folders of :data:`OF_BATCH`."""
+OF_BATCH: Final = (MARTS, DAYS, EXPORTS, WAREHOUSE)
+READER: Final = "reader"
+"""The HDFS user of the API: reads all, and writes nothing."""
+SUPERUSER: Final = "hdfs"
+"""The HDFS user of HDFS's own servers, whom no right binds; no program of the platform is it."""
 
 
 def stream_folder(stream: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import Field, dataclass, field, fields
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from contracts.errors import Mistake
+from contracts.paths import OWNER
 
 PREFIX = "ECOMMERCE_"
 
@@ -43,7 +44,7 @@ class Settings:
     )
     hdfs_uri: str = setting("hdfs://127.0.0.1:8020", "HDFS file system (fs.defaultFS)")
     webhdfs_url: str = setting("http://127.0.0.1:9870", "WebHDFS address; several NameNodes separated by ';'")
-    hdfs_user: str = setting("ecommerce", "HDFS user name")
+    hdfs_user: str = setting(OWNER, "HDFS user name")
     hbase_thrift_host: str = setting("127.0.0.1", "HBase Thrift server host")
     hbase_thrift_port: int = setting(9090, "HBase Thrift server port")
     metastore_uri: str = setting("thrift://127.0.0.1:9083", "Hive Metastore address")

@@ -12,6 +12,7 @@ import pendulum
 from airflow.sdk import DAG, CronTriggerTimetable
 
 from contracts.dag import COMPACTION_DAG_ID
+from contracts.paths import OWNER
 from dags.operators import Task, operator
 
 COMPACT = Task(
@@ -21,6 +22,7 @@ COMPACT = Task(
     "Compacts hours that are over, of each day of which rows have landed since the last run.",
     minutes=180,
     memory="4Gi",
+    hdfs_user=OWNER,
 )
 
 

@@ -12,6 +12,7 @@ import pendulum
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param
 
 from contracts.dag import DAG_ID
+from contracts.paths import OWNER
 from dags.operators import Task, operator
 
 
@@ -78,7 +79,12 @@ TASKS = (
         reads=(*REVENUE, *FUNNEL, *AFFINITY, *STOCK, *RECONCILIATION),
     ),
     Task(
-        "retention", "jobs.retention", (), "Removes what is older than it is to be kept, if told so.", ("export_csv",)
+        "retention",
+        "jobs.retention",
+        (),
+        "Removes what is older than it is to be kept, if told so.",
+        ("export_csv",),
+        hdfs_user=OWNER,
     ),
 )
 

@@ -28,11 +28,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from contracts.paths import BATCH
+
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from kubernetes.client import models as k8s
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+HDFS_USER = "ECOMMERCE_HDFS_USER"
 SQL_CREDENTIALS = "/etc/sql-client"
 TASK_LABELS = {"app.kubernetes.io/name": "airflow-task", "app.kubernetes.io/part-of": "ecommerce-lambda"}
 """Of the tasks' pods: NetworkPolicies let them in by their name."""
@@ -49,6 +52,8 @@ class Task:
     upstream: tuple[str, ...] = ()
     minutes: int = 30
     memory: str = "512Mi"
+    hdfs_user: str = BATCH
+    """Who it is on HDFS."""
     reads: tuple[str, ...] = ()
     """Tables of the database ``ecommerce``, for lineage."""
     writes: tuple[str, ...] = ()
@@ -68,10 +73,11 @@ class ProcessOperator(BaseOperator):
 
     template_fields = ("command",)
 
-    def __init__(self, *, command: list[str], cwd: str, **kwargs: Any) -> None:
+    def __init__(self, *, command: list[str], cwd: str, variables: dict[str, str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.command = command
         self.cwd = cwd
+        self.variables = variables
         self._hook: Any = None
 
     def execute(self, context: "Context") -> None:
@@ -79,7 +85,7 @@ class ProcessOperator(BaseOperator):
 
         self._hook = SubprocessHook()
         try:
-            result = self._hook.run_command(self.command, cwd=self.cwd)
+            result = self._hook.run_command(self.command, cwd=self.cwd, env={**os.environ, **self.variables})
         except BaseException:
             self.on_kill()
             raise
@@ -112,6 +118,7 @@ def process(task: Task) -> BaseOperator:
         task_id=task.id,
         command=[sys.executable, *task.command],
         cwd=str(REPOSITORY),
+        variables={HDFS_USER: task.hdfs_user},
         retries=1,
         retry_delay=timedelta(seconds=5),
         execution_timeout=timedelta(minutes=task.minutes),
@@ -129,7 +136,7 @@ def pod(task: Task) -> BaseOperator:
     config_map, secret = setting("ECOMMERCE_TASK_CONFIGMAP"), setting("ECOMMERCE_TASK_SECRET")
     sources = [k8s.V1EnvFromSource(config_map_ref=k8s.V1ConfigMapEnvSource(name=config_map))] if config_map else []
     sources += [k8s.V1EnvFromSource(secret_ref=k8s.V1SecretEnvSource(name=secret))] if secret else []
-    environment: list[k8s.V1EnvVar] = []
+    environment = [k8s.V1EnvVar(name=HDFS_USER, value=task.hdfs_user)]
     volumes = [k8s.V1Volume(name="tmp", empty_dir=k8s.V1EmptyDirVolumeSource(size_limit="256Mi"))]
     mounts = [k8s.V1VolumeMount(name="tmp", mount_path="/tmp")]  # noqa: S108
     if credentials := _sql_credentials():

@@ -33,6 +33,10 @@ from jobs import acls
 SECONDS = 30
 """For Kafka to make topics."""
 PAUSE_SECONDS = 2.0
+FOLDERS = (*paths.ALL, *(table.location for table in RAW.values()))
+"""Those of the tables are there before the tables are made, by whoever may not make them."""
+WRITERS = (paths.BATCH, paths.OWNER)
+"""Of the folders of ``batch``: the owner may change what it makes there."""
 Create = Callable[[Settings, list[str]], None]
 log = structlog.get_logger()
 
@@ -76,16 +80,28 @@ def permit_clients(
 
 
 def missing_folders(settings: Settings) -> list[str]:
-    """The folders of ``contracts.paths`` that are not on HDFS."""
+    """The folders of ``contracts.paths`` that are not on HDFS, or in which somebody may not write who should."""
     client = hdfs.client(settings)
-    return [folder for folder in paths.ALL if not hdfs.exists(client, folder)]
+
+    def ready(folder: str) -> bool:
+        if not hdfs.exists(client, folder):
+            return False
+        if folder == paths.TEMPORARY:
+            return hdfs.mode(client, folder) == hdfs.OPEN
+        return folder not in paths.OF_BATCH or hdfs.may_write(client, folder, WRITERS)
+
+    return [folder for folder in FOLDERS if not ready(folder)]
 
 
 def create_folders(settings: Settings, folders: list[str]) -> None:
-    """Makes these folders, owned by the HDFS user."""
+    """Makes these folders, owned by the HDFS user, and gives the rights of ``contracts.paths``."""
     client = hdfs.client(settings)
     for folder in folders:
         hdfs.make_folder(client, folder)
+        if folder == paths.TEMPORARY:
+            hdfs.open_to_all(client, folder)
+        if folder in paths.OF_BATCH:
+            hdfs.let_write(client, folder, WRITERS)
 
 
 def missing_hbase_tables(settings: Settings) -> list[str]:

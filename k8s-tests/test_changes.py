@@ -50,7 +50,7 @@ OF_THE_OPERATOR = {"spark-ingest-executor", "spark-speed-executor"}
 """Executors whose pods are in the SparkApplication itself."""
 HADOOP = {*HBASE, "hive-metastore", "sql", *JOBS}
 """Components that read HDFS's settings for clients."""
-SETTINGS = {*JOBS, "serving", "kafka-topics", "hdfs-folders", "hbase-tables", "hive-tables"}
+SETTINGS = {*JOBS, "serving", "sql", "kafka-topics", "hdfs-folders", "hbase-tables", "hive-tables"}
 AIRFLOW = {f"airflow-{role}" for role in ("api-server", "scheduler", "dag-processor", "triggerer", "migrate")}
 EXPECTED: list[tuple[str, object, set[str]]] = [
     ("hdfs.ha.enabled", False, {"hdfs-namenode", "hdfs-datanode", "hdfs-folders", *HADOOP, *SETTINGS}),

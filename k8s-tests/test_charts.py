@@ -13,6 +13,7 @@ import pyspark
 import pytest
 import yaml
 
+from contracts import paths
 from contracts.acls import CLIENTS
 from contracts.settings import Settings
 from contracts.topics import TOPICS
@@ -23,6 +24,7 @@ from jobs import acls
 from jobs.batch.tasks.check_data import main as check_data
 from jobs.compaction.__main__ import main as compaction
 from jobs.retention import main as retention
+from local.site import ROOT
 from support.rendering import PLAIN, SIZES, STANDALONE, containers, of, pod_specs, render, templates
 
 
@@ -44,6 +46,34 @@ def test_readmes_are_made_from_the_values() -> None:
 def test_helm_finds_nothing_to_complain_about(charts: Path) -> None:
     printed = Helm().call("lint", str(UMBRELLA), "--strict", "--values", str(STANDALONE))
     assert "0 chart(s) failed" in printed
+
+
+def test_only_programs_that_write_raw_data_own_it(charts: Path) -> None:
+    """The tasks say who they are themselves, HDFS's servers are what their image is."""
+    manifests = render(SIZES["impala"])
+    found = {
+        component: user
+        for component, spec in pod_specs(manifests)
+        for container in containers(spec)
+        for user in users_of(container)
+    }
+    assert {user for name, user in found.items() if "impala" in name} == {paths.BATCH}
+    others = {name.rpartition("lambda-")[2]: user for name, user in found.items() if "impala" not in name}
+    assert others == {"sql": paths.BATCH, "serving": paths.READER}
+    image = (ROOT / "images" / "base" / "Dockerfile").read_text()
+    assert f" HADOOP_USER_NAME={paths.OWNER} " in image
+    assert f" HADOOP_USER_NAME={paths.SUPERUSER}\n" in (ROOT / "images" / "hadoop" / "Dockerfile").read_text()
+    settings = of(manifests, "ConfigMap")["lambda-settings"]["data"]
+    assert settings["ECOMMERCE_HDFS_USER"] == paths.OWNER
+    server = "".join(of(manifests, "ConfigMap")["lambda-hdfs"]["data"].values())
+    assert f"<value>{paths.OWNER},{paths.BATCH}</value>" in server
+    assert f"<value>dr.who=;{paths.SUPERUSER}=;{paths.OWNER}=;{paths.BATCH}=;{paths.READER}=</value>" in server
+
+
+def users_of(container: dict[str, Any]) -> list[str]:
+    """What a container's environment says of its user of HDFS."""
+    names = ("HADOOP_USER_NAME", "ECOMMERCE_HDFS_USER")
+    return [item["value"] for item in container.get("env", []) if item["name"] in names]
 
 
 def test_every_container_is_restricted(manifests: list[dict[str, Any]]) -> None:

@@ -234,7 +234,7 @@ def test_a_region_server_hands_on_its_regions_before_it_ends(highly_available: P
     spec = (
         client.AppsV1Api(release.api).read_namespaced_stateful_set(f"{NAME}-hbase-regionserver", release.namespace).spec
     )
-    command = spec.template.spec.containers[0].lifecycle.pre_stop.exec.command
+    command = spec.template.spec.containers[0].lifecycle.pre_stop._exec.command
     typed(release.core, release.namespace, pod, command)
     assert until(regions, lambda found: found[pod] == 0, seconds=60, what="a region server without regions")[pod] == 0
     assert sum(regions().values()) == all_of_them

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from contracts import paths
 from contracts.dag import DAG_ID
 from contracts.events import CLICKS
 from contracts.topics import DEAD_LETTERS
@@ -63,6 +64,14 @@ def test_a_stranger_is_not_let_in(platform: Platform, client: str | None, change
 )
 def test_a_client_may_do_nothing_else(platform: Platform, client: str, action: str, topic: str) -> None:
     assert attempt(platform, client, action, topic) == NO_RIGHT
+
+
+@pytest.mark.parametrize(
+    ("user", "outcome"), [(paths.BATCH, "refused"), (paths.READER, "refused"), (paths.OWNER, "done")]
+)
+def test_only_the_owner_may_touch_raw_data(platform: Platform, user: str, outcome: str) -> None:
+    folder = f"{paths.stream_folder('clicks')}/date=2020-01-01"
+    assert platform.inside("touch", user, folder) == outcome
 
 
 def test_dead_letters_are_sent_again(platform: Platform) -> None:

@@ -183,6 +183,7 @@ SERVERS = (
         before=once("hdfs-namenode", _format_namenode),
         ready=ready.namenode,
         ui="namenode_ui",
+        environment=lambda _: {"HADOOP_USER_NAME": paths.SUPERUSER},
     ),
     Server(
         name="hdfs-datanode",
@@ -193,6 +194,7 @@ SERVERS = (
         ready=ready.datanode,
         then=prepared("folders"),
         ui="datanode_ui",
+        environment=lambda _: {"HADOOP_USER_NAME": paths.SUPERUSER},
     ),
     Server(
         name="zookeeper",
@@ -277,7 +279,8 @@ SERVERS = (
         ready=ready.sql,
         then=prepared("hive-tables"),
         ui="sql_ui",
-        environment=lambda _: {"SPARK_LOCAL_IP": "127.0.0.1"},  # what its web pages are bound to
+        # What its web pages are bound to; and it writes the marts, and not the raw data.
+        environment=lambda _: {"SPARK_LOCAL_IP": "127.0.0.1", "HADOOP_USER_NAME": paths.BATCH},
     ),
     Server(
         name=SERVING,
@@ -288,7 +291,7 @@ SERVERS = (
         after=("hdfs-datanode", "hbase-thrift"),
         ready=ready.serving,
         ui="serving",
-        environment=_variables,
+        environment=lambda site: {**_variables(site), "ECOMMERCE_HDFS_USER": paths.READER},
     ),
     Server(
         name=SHOP,

@@ -11,6 +11,7 @@ from shutil import rmtree
 
 import jinja2
 
+from contracts import paths
 from contracts.errors import Mistake
 from contracts.settings import Settings
 from local.ports import HOST, Ports
@@ -113,6 +114,7 @@ class Site:
             "directory": self.directory,
             "data": self.data(server),
             "hdfs_user": self.settings().hdfs_user,
+            "batch_user": paths.BATCH,
             "password": self.password,
         }
         rmtree(self.conf(server), ignore_errors=True)

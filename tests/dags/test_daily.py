@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from clients.retry import until
+from contracts import paths
 from contracts.dag import COMPACTION_DAG_ID, DAG_ID
 from contracts.hive import MARTS, RAW
 from local.site import ROOT
@@ -170,6 +171,7 @@ def test_the_compaction_is_a_dag_of_one_task_every_hour(load: Callable[..., "DAG
     assert task_of(pods, pod.task_id).arguments == ["-m", "jobs.compaction"]
     assert task_of(processes, process.task_id).command == [sys.executable, "-m", "jobs.compaction"]
     assert coerce_to_core_timetable(pods.timetable).summary == "20 * * * *"
+    assert task_of(processes, process.task_id).variables == {"ECOMMERCE_HDFS_USER": paths.OWNER}
 
 
 @pytest.fixture
@@ -238,6 +240,15 @@ def test_pods_have_what_sql_asks_for(load: Callable[..., "DAG"], monkeypatch: py
         assert {item.name: item.value for item in container.env}["ECOMMERCE_SQL_CREDENTIALS"] == "/etc/sql-client"
 
 
+@pytest.mark.usefixtures("in_cluster")
+def test_only_what_removes_raw_data_is_its_owner(pods: "DAG", processes: "DAG") -> None:
+    for task_id in GRAPH:
+        user = paths.OWNER if task_id == "retention" else paths.BATCH
+        [container] = task_of(pods, task_id).build_pod_request_obj().spec.containers
+        assert {item.name: item.value for item in container.env}["ECOMMERCE_HDFS_USER"] == user
+        assert task_of(processes, task_id).variables == {"ECOMMERCE_HDFS_USER": user}
+
+
 def test_an_unknown_runtime_is_an_import_error() -> None:
     from airflow.dag_processing.dagbag import DagBag
 
@@ -292,7 +303,7 @@ def operator(command: list[str], **arguments: Any) -> Any:
     """A ProcessOperator as a task of no DAG."""
     from dags.operators import ProcessOperator
 
-    return ProcessOperator(task_id="t", command=command, cwd=str(ROOT), **arguments)
+    return ProcessOperator(task_id="t", command=command, cwd=str(ROOT), variables={}, **arguments)
 
 
 def test_a_process_that_fails_fails_its_task_with_its_last_line() -> None:

@@ -76,7 +76,7 @@ class FakeHdfs:
             yield from self._walk(names[name])
 
     @_atomic
-    def makedirs(self, hdfs_path: str) -> None:
+    def makedirs(self, hdfs_path: str, permission: str | None = None) -> None:
         if hdfs_path in self.files:
             raise HdfsError(f"{hdfs_path} is a file", exception="FileAlreadyExistsException")
         self._make_folder(hdfs_path)

@@ -107,9 +107,11 @@ https://hadoop.apache.org/docs/r3.4.2/hadoop-project-dist/hadoop-hdfs/HDFSHighAv
   <property><name>ha.zookeeper.session-timeout.ms</name><value>10000</value></property>
   <property><name>ha.failover-controller.graceful-fence.connection.retries</name><value>0</value></property>
   {{- end }}
-  <!-- The metastore touches folders in the name of its clients, who are this user: nobody acts in another's name. -->
+  <!-- The metastore touches folders in the name of its clients, who are these users, and the SQL endpoint in its own. -->
   <property><name>hadoop.proxyuser.ecommerce.hosts</name><value>*</value></property>
-  <property><name>hadoop.proxyuser.ecommerce.users</name><value>ecommerce</value></property>
+  <property><name>hadoop.proxyuser.ecommerce.users</name><value>ecommerce,batch</value></property>
+  <property><name>hadoop.proxyuser.batch.hosts</name><value>*</value></property>
+  <property><name>hadoop.proxyuser.batch.users</name><value>batch</value></property>
 </configuration>
 {{- end }}
 
@@ -145,6 +147,8 @@ hdfs-site.xml: |
     <property><name>dfs.datanode.ipc.address</name><value>0.0.0.0:9867</value></property>
     <property><name>dfs.datanode.hostname</name><value>${env.POD_ADDRESS}</value></property>
     <property><name>dfs.namenode.datanode.registration.ip-hostname-check</name><value>false</value></property>
+    <!-- Users of HDFS are none of the container's; nobody looks for their groups. -->
+    <property><name>hadoop.user.group.static.mapping.overrides</name><value>dr.who=;hdfs=;ecommerce=;batch=;reader=</value></property>
     <property><name>dfs.namenode.safemode.extension</name><value>0</value></property>
     <property><name>dfs.namenode.safemode.min.datanodes</name><value>1</value></property>
     <property><name>dfs.namenode.handler.count</name><value>8</value></property>
