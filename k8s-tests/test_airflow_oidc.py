@@ -127,7 +127,7 @@ def test_the_provider_is_checked_with_the_ca_of_the_secret(charts: Path) -> None
             if volume["name"] == "oidc-ca"
             for item in volume["secret"]["items"]
         ]
-        return settings(manifests).get("OIDC_CA"), secrets
+        return settings(manifests).get("REQUESTS_CA_BUNDLE"), secrets
 
     assert file("") == (None, [])
     assert file("sso-ca") == ("/etc/oidc/ca.crt", [("sso-ca", "/etc/oidc/ca.crt")])
@@ -150,7 +150,7 @@ def test_the_notes_say_where_people_log_in(charts: Path, tmp_path: Path, enabled
 def settings(manifests: list[dict[str, Any]]) -> dict[str, str]:
     """What the chart tells the API server of logins."""
     (container,) = of(manifests, "Deployment")["lambda-airflow-api-server"]["spec"]["template"]["spec"]["containers"]
-    names = ("AIRFLOW__CORE__AUTH_MANAGER", "AIRFLOW__FAB__", "OIDC_SETTINGS", "OIDC_CA")
+    names = ("AIRFLOW__CORE__AUTH_MANAGER", "AIRFLOW__FAB__", "OIDC_SETTINGS", "REQUESTS_CA_BUNDLE")
     return {item["name"]: item["value"] for item in container["env"] if item["name"].startswith(names)}
 
 
@@ -250,7 +250,7 @@ def environment_of(home: Path, made: Provider, **oidc: object) -> dict[str, str]
         **airflow.environment(home),
         **settings(manifests),
         "OIDC_CLIENT_SECRET": registered["client_secret"],
-        "OIDC_CA": str(home / "ca.pem"),
+        "REQUESTS_CA_BUNDLE": str(home / "ca.pem"),
     }
 
 
@@ -408,7 +408,7 @@ def test_what_the_provider_has_not_said_is_refused(site: Site, name: str) -> Non
 
 def test_a_program_has_a_user_with_a_password(site: Site) -> None:
     """As docs/security.md says: made by the command line, it gets a token without a browser."""
-    password = secrets.token_urlsafe()
+    password = secrets.token_hex()  # the command takes one that begins with - for a flag
     about = ("--role", "User", "--username", "robot", "--email", "robot@example.com")
     names = ("--firstname", "Robot", "--lastname", "Shop")
     ok(run("airflow", "users", "create", *about, *names, "--password", password, variables=site.variables))

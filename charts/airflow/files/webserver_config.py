@@ -1,7 +1,6 @@
 """Airflow's logins at an OpenID provider; the settings of Flask-AppBuilder, which reads this file.
 
-The environment has the chart's ``auth.oidc`` as ``OIDC_SETTINGS`` and the client's secret as ``OIDC_CLIENT_SECRET``;
-``OIDC_CA`` is the file that the provider's certificate is checked with, where it is not of a public authority.
+The environment has the chart's ``auth.oidc`` as ``OIDC_SETTINGS`` and the client's secret as ``OIDC_CLIENT_SECRET``.
 """
 
 import json
@@ -58,11 +57,7 @@ OAUTH_PROVIDERS = [
             "client_id": oidc["clientId"],
             "client_secret": os.environ["OIDC_CLIENT_SECRET"],
             "server_metadata_url": f"{oidc['issuer'].rstrip('/')}/.well-known/openid-configuration",
-            "client_kwargs": {
-                "scope": " ".join(oidc["scopes"]),
-                "code_challenge_method": "S256",
-                "verify": os.environ.get("OIDC_CA", True),
-            },
+            "client_kwargs": {"scope": " ".join(oidc["scopes"]), "code_challenge_method": "S256"},
         },
     }
 ]

@@ -98,7 +98,7 @@ webserver_config.py: |
 - {name: OIDC_SETTINGS, value: {{ omit $oidc "enabled" "existingSecret" "caSecret" | toJson | quote }}}
 - {name: OIDC_CLIENT_SECRET, valueFrom: {secretKeyRef: {name: {{ $oidc.existingSecret }}, key: client-secret}}}
 {{- if $oidc.caSecret }}
-- {name: OIDC_CA, value: /etc/oidc/ca.crt}
+- {name: REQUESTS_CA_BUNDLE, value: /etc/oidc/ca.crt}
 {{- end }}
 # A session ends half a day after the login, so that who has lost a group loses its role.
 - {name: AIRFLOW__FAB__SESSION_LIFETIME_MINUTES, value: "720"}
