@@ -102,6 +102,36 @@ An init container that waits until `probe` passes: (list $ image "name" (list "t
 {{- include "common.waitFor" (list $root (index . 1) "hdfs" $probe) -}}
 {{- end -}}
 
+{{/*
+An init container that waits until `jobs.prepare` finds all of it there: (list $ "name" (list "--for" "folders" "--timeout" "900")). A
+last argument may have `envFrom`, `env` and `mounts`, as text. The pod has the volume `tmp`.
+*/}}
+{{- define "common.waitForPrepared" -}}
+{{- $root := index . 0 -}}
+{{- $more := dict -}}
+{{- if gt (len .) 3 }}{{ $more = index . 3 }}{{ end -}}
+- name: wait-for-{{ index . 1 }}
+  image: {{ include "common.image" (list $root $root.Values.prepare.image) }}
+  imagePullPolicy: {{ include "common.pullPolicy" $root }}
+  command: {{ concat (list "python" "-m" "jobs.prepare" "wait") (index . 2) | toJson }}
+  {{- with $more.envFrom }}
+  envFrom:
+    {{- . | nindent 4 }}
+  {{- end }}
+  {{- with $more.env }}
+  env:
+    {{- . | nindent 4 }}
+  {{- end }}
+  securityContext:
+    {{- include "common.containerSecurityContext" $root | nindent 4 }}
+  resources:
+    requests: {cpu: 10m, memory: 96Mi}
+    limits: {memory: 256Mi}
+  volumeMounts:
+    - {name: tmp, mountPath: /tmp}
+    {{- $more.mounts | default "" | nindent 4 }}
+{{- end -}}
+
 {{/* env entries of `values.extraEnv`: (list values) */}}
 {{- define "common.extraEnv" -}}
 {{- with (index . 0).extraEnv }}

@@ -7,24 +7,8 @@
 {{- define "spark.needs" -}}
 {{- $root := index . 0 -}}
 {{- $words := include "spark.waitFor" (index . 1) | splitList " " -}}
-- name: wait-for-{{ last $words }}
-  image: {{ include "common.image" (list $root $root.Values.prepare.image) }}
-  imagePullPolicy: {{ include "common.pullPolicy" $root }}
-  command: {{ concat (list "python" "-m" "jobs.prepare" "wait") $words | toJson }}
-  envFrom:
-    {{- include "common.settingsEnvFrom" $root | nindent 4 }}
-  securityContext:
-    {{- include "common.containerSecurityContext" $root | nindent 4 }}
-  resources:
-    requests: {cpu: 10m, memory: 96Mi}
-    limits: {memory: 256Mi}
-  {{- with include "common.kafkaEnv" . }}
-  env:
-    {{- . | nindent 4 }}
-  {{- end }}
-  volumeMounts:
-    - {name: tmp, mountPath: /tmp}
-    {{- include "common.kafkaMount" $root | nindent 4 }}
+{{- $more := dict "envFrom" (include "common.settingsEnvFrom" $root) "env" (include "common.kafkaEnv" .) "mounts" (include "common.kafkaMount" $root) -}}
+{{- include "common.waitForPrepared" (list $root (last $words) $words $more) -}}
 {{- end -}}
 
 {{/* Environment of a driver: (list $ "name" job) */}}
