@@ -39,6 +39,7 @@ READER: Final = "reader"
 """The HDFS user of the API: reads all, and writes nothing."""
 SUPERUSER: Final = "hdfs"
 """The HDFS user of HDFS's own servers, whom no right binds; no program of the platform is it."""
+USERS: Final = (SUPERUSER, OWNER, BATCH, READER)
 
 
 def stream_folder(stream: str) -> str:

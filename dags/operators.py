@@ -29,13 +29,14 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from contracts.paths import BATCH
+from contracts.settings import variable
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from kubernetes.client import models as k8s
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-HDFS_USER = "ECOMMERCE_HDFS_USER"
+HDFS_USER = variable("hdfs_user")
 SQL_CREDENTIALS = "/etc/sql-client"
 TASK_LABELS = {"app.kubernetes.io/name": "airflow-task", "app.kubernetes.io/part-of": "ecommerce-lambda"}
 """Of the tasks' pods: NetworkPolicies let them in by their name."""

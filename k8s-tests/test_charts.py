@@ -67,7 +67,7 @@ def test_only_programs_that_write_raw_data_own_it(charts: Path) -> None:
     assert settings["ECOMMERCE_HDFS_USER"] == paths.OWNER
     server = "".join(of(manifests, "ConfigMap")["lambda-hdfs"]["data"].values())
     assert f"<value>{paths.OWNER},{paths.BATCH}</value>" in server
-    assert f"<value>dr.who=;{paths.SUPERUSER}=;{paths.OWNER}=;{paths.BATCH}=;{paths.READER}=</value>" in server
+    assert f"<value>dr.who=;{'=;'.join(paths.USERS)}=</value>" in server
 
 
 def users_of(container: dict[str, Any]) -> list[str]:

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from contracts import paths
 from contracts.errors import Mistake
+from contracts.settings import variable
 from jobs.prepare import prepare
 from local import install, jobs, postgres, ready
 from local.site import ROOT, Site
@@ -291,7 +292,7 @@ SERVERS = (
         after=("hdfs-datanode", "hbase-thrift"),
         ready=ready.serving,
         ui="serving",
-        environment=lambda site: {**_variables(site), "ECOMMERCE_HDFS_USER": paths.READER},
+        environment=lambda site: {**_variables(site), variable("hdfs_user"): paths.READER},
     ),
     Server(
         name=SHOP,

@@ -115,6 +115,7 @@ class Site:
             "data": self.data(server),
             "hdfs_user": self.settings().hdfs_user,
             "batch_user": paths.BATCH,
+            "hdfs_users": paths.USERS,
             "password": self.password,
         }
         rmtree(self.conf(server), ignore_errors=True)

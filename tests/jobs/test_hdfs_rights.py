@@ -53,33 +53,33 @@ def as_user(settings: Settings, user: str) -> InsecureClient:
 
 def everything(hdfs: InsecureClient, folder: str) -> list[Callable[[], object]]:
     """Each way to change what is in a folder."""
-    new = f"{folder}/{uuid4().hex}"
+    new, there = below(folder, uuid4().hex), below(folder, "there")
     return [
         lambda: files.write(hdfs, new, b"new"),
-        lambda: files.write(hdfs, f"{folder}/there/file", b"over it"),
+        lambda: files.write(hdfs, f"{there}/file", b"over it"),
         lambda: files.make_folder(hdfs, new),
-        lambda: files.remove(hdfs, f"{folder}/there/file"),
-        lambda: files.remove(hdfs, f"{folder}/there"),
-        lambda: files.move(hdfs, f"{folder}/there/file", new),
-        lambda: files.move_folder(hdfs, f"{folder}/there", new),
-        lambda: files.write_whole(hdfs, f"{folder}/there/file", b"over it"),
-        lambda: files.let_write(hdfs, folder or "/", (paths.BATCH, paths.READER)),
-        lambda: files.open_to_all(hdfs, folder or "/"),
+        lambda: files.remove(hdfs, f"{there}/file"),
+        lambda: files.remove(hdfs, there),
+        lambda: files.move(hdfs, f"{there}/file", new),
+        lambda: files.move_folder(hdfs, there, new),
+        lambda: files.write_whole(hdfs, f"{there}/file", b"over it"),
+        lambda: files.let_write(hdfs, folder, (paths.BATCH, paths.READER)),
+        lambda: files.open_to_all(hdfs, folder),
         lambda: _own(hdfs, folder),
-        lambda: hdfs.set_permission(f"{folder}/there/file", "777"),
+        lambda: hdfs.set_permission(f"{there}/file", "777"),
     ]
 
 
 def _own(hdfs: InsecureClient, folder: str) -> None:
     with files.typed(hdfs):
-        hdfs.set_owner(folder or "/", owner=paths.READER)
+        hdfs.set_owner(folder, owner=paths.READER)
 
 
 @pytest.mark.parametrize(("user", "folder"), FORBIDDEN)
 def test_who_may_not_write_changes_nothing(lake: Settings, user: str, folder: str) -> None:
     attacker = as_user(lake, user)
     before = files.mode(attacker, folder), attacker.acl_status(folder)
-    for attempt in everything(attacker, folder.rstrip("/")):
+    for attempt in everything(attacker, folder):
         with pytest.raises((Refused, HdfsError), match="ermission denied"):
             attempt()
     assert files.read(attacker, below(folder, "there/file")) == b"kept", "and all of it may be read"
