@@ -15,6 +15,8 @@ VENV := $(CACHE)/venv-$(call hash,$(LOCK))
 UV := $(CACHE)/uv-$(call hash,local/uv.txt)
 # A marker is the last thing an installation writes: one that was cut off is made anew.
 MARKER := .complete
+# Of the tests, as pyproject.toml has it for a call without `-m`.
+SHORT := not faults and not long
 PYTHON := $(VENV)/bin/python
 
 export PYTHONPATH := $(CURDIR)
@@ -45,15 +47,15 @@ ifdef ARGS
 else
 	@# On a new machine what the tests on a cluster need is built meanwhile.
 	@if [ -z "$${KUBECONFIG:-}" ] && command -v go > /dev/null; then nice -n 19 $(PYTHON) -m deploy.tools > /dev/null 2>&1 & fi; status=0; \
-	$(PYTHON) -m pytest tests -n 2 --no-loadscope-reorder --cov --cov-report= --cov-fail-under=0 || status=$$?; \
-	$(PYTHON) -m pytest k8s-tests --maxfail 5 --cov --cov-append || status=$$?; exit $$status
+	$(PYTHON) -m pytest -n 2 --no-loadscope-reorder -m '$(SHORT) and not cluster' --cov --cov-report= --cov-fail-under=0 || status=$$?; \
+	$(PYTHON) -m pytest k8s-tests -m '$(SHORT) and cluster' --maxfail 5 --cov --cov-append || status=$$?; exit $$status
 endif
 
 test-k8s: env ## The tests on a cluster alone: KUBECONFIG's, kind, or a node of packages; KEEP=1 leaves it
 	@$(PYTHON) -m pytest k8s-tests $(ARGS)
 
-test-long: env ## Kills and rebuilds that take minutes each, on the local stack (15 minutes)
-	@$(PYTHON) -m pytest -m long tests $(ARGS)
+test-long: env ## What takes minutes each, on the local stack and on a cluster (45 minutes)
+	@$(PYTHON) -m pytest -m long $(ARGS)
 
 test-faults: env ## Delete a pod of each kind under load, and print how long each took to recover (40 minutes)
 	@$(PYTHON) -m pytest -s -m faults k8s-tests $(ARGS)

@@ -1,5 +1,6 @@
 """Helm as a child process, with the repository's charts."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 
 from contracts.errors import Failed
 from deploy.tools import tool
+from local.install import locked
 from local.site import ROOT
 
 CHARTS = ROOT / "charts"
@@ -70,7 +72,23 @@ def publish(registry: str, signing: Sequence[str], plain_http: bool, report: Cal
 
 
 def build_dependencies() -> None:
-    """Packs the charts that the umbrella depends on into its ``charts`` folder, those that these depend on first."""
-    parts = [file.parent for file in sorted(CHARTS.glob("*/Chart.yaml"))]
-    for chart in [*(part for part in parts if part.name not in ("common", UMBRELLA.name)), UMBRELLA]:
-        Helm().call("dependency", "update", "--skip-refresh", str(chart))
+    """Packs the charts that the umbrella depends on into its ``charts`` folder, those that these depend on first.
+
+    Does nothing where no file below charts/ has changed since. Processes of one checkout wait for each other.
+    """
+    packed = ROOT / "build" / "charts.packed"
+    with locked(packed.with_suffix(".lock")):
+        if packed.exists() and packed.read_text() == _digest(CHARTS):
+            return
+        parts = [file.parent for file in sorted(CHARTS.glob("*/Chart.yaml"))]
+        for chart in [*(part for part in parts if part.name not in ("common", UMBRELLA.name)), UMBRELLA]:
+            Helm().call("dependency", "update", "--skip-refresh", str(chart))
+        packed.write_text(_digest(CHARTS))
+
+
+def _digest(folder: Path) -> str:
+    """Of each file's path and content."""
+    total = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        total.update(f"{file.relative_to(folder)}\n".encode() + hashlib.sha256(file.read_bytes()).digest())
+    return total.hexdigest()

@@ -84,9 +84,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Building images and a node for the first time takes longer than a test may otherwise."""
+    """Marks what needs a cluster; building images and a node takes longer at first than a test may."""
     for item in items:
-        if HERE in item.path.parents and not item.get_closest_marker("timeout"):
+        if HERE not in item.path.parents:
+            continue
+        if "cluster" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.cluster)
+        if not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(4500))
 
 
@@ -104,9 +108,9 @@ def cluster() -> Iterator[Cluster]:
         provider = choose()
     except PlatformError as error:
         pytest.skip(str(error))
-    running = provider.access() is not None
-    yield Cluster(provider, provider.up(silent))
-    if not running and not os.environ.get("KEEP"):
+    stays = provider.access() is not None or bool(os.environ.get("KEEP"))
+    yield Cluster(provider, provider.up(silent), stays)
+    if not stays:
         provider.down()
 
 
@@ -125,7 +129,7 @@ def platform(cluster: Cluster, images: None, charts: Path) -> Iterator[Platform]
     """The platform, installed from nothing in a namespace of its own, all workloads ready."""
     remove_namespace(cluster.api, NAMESPACE)
     yield installed(cluster, NAMESPACE, INSTALLED)
-    if not os.environ.get("KEEP"):
+    if cluster.stays and not os.environ.get("KEEP"):
         remove_namespace(cluster.api, NAMESPACE)
 
 

@@ -99,7 +99,9 @@ def test_a_larger_volume_is_refused_with_what_to_do(platform: Platform) -> None:
     assert "--cascade=orphan" in done.stderr
 
 
+@pytest.mark.long
 def test_a_rollback_goes_back_to_the_values_before(platform: Platform, stays_exact: Callable[[], None]) -> None:
+    apply(platform, **{"generator.rate": RATE // 2})
     kept = volumes(platform), secrets(platform)
     helm = Helm(platform.cluster.access.kubeconfig)
     helm.call("rollback", NAME, "1", "--namespace", platform.release.namespace)
@@ -111,6 +113,7 @@ def test_a_rollback_goes_back_to_the_values_before(platform: Platform, stays_exa
     assert kept == (volumes(platform), secrets(platform))
 
 
+@pytest.mark.long
 def test_a_reinstallation_goes_on_with_the_kept_volumes(platform: Platform, stays_exact: Callable[[], None]) -> None:
     kept = volumes(platform), secrets(platform)
     helm = Helm(platform.cluster.access.kubeconfig)

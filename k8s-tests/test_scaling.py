@@ -8,7 +8,7 @@ import pytest
 from support.platform import Platform
 from support.shop import Shop, landed, produced
 
-SECONDS = 30
+SECONDS = 15
 """For which the rate is measured."""
 
 

@@ -40,9 +40,11 @@ PROCESS = os.environ.get("PYTEST_XDIST_WORKER", "")
 
 
 class Halves(LoadScopeScheduling):
-    """What the processes take: two halves that take about the same time."""
+    """What the processes take: a half each, with its stack, then the modules that need none, of k8s-tests/."""
 
     def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith("k8s-tests/"):
+            return nodeid.partition("::")[0]
         return "streaming" if nodeid.startswith(STREAMING) else "all others"
 
 

@@ -50,10 +50,11 @@ def silent(name: str, state: str, detail: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A cluster that runs, and its provider."""
+    """A cluster that runs, its provider, and whether it stays after the tests with what is on it."""
 
     provider: Provider
     access: Access
+    stays: bool
 
     @property
     def api(self) -> client.ApiClient:

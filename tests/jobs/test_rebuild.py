@@ -122,6 +122,7 @@ def test_a_run_that_was_killed_is_gone_on_with_and_shuts_the_speed_job_out(
     assert cells(stack) == before
 
 
+@pytest.mark.long
 def test_records_not_landed_yet_are_left_to_the_speed_job(stack: Settings, job: Job, counted: object) -> None:
     kafka.produce(stack, INVENTORY.topic, [("P00018", samples.encode(samples.stock_change(product_id="P00018")))])
     kafka.produce(stack, CLICKS.topic, [("ahead", samples.encode(samples.click(user_id="ahead")))])

@@ -114,13 +114,8 @@ def test_letters_are_chosen_by_reason_stream_and_time(stack: Settings, job: Job)
     assert [record.key for name in before for record in replays(stack)[name]] == [b"again"] * 2
 
 
-@pytest.mark.parametrize(
-    ("point", "first"),
-    [
-        pytest.param("replay-written-not-sent", 3000, marks=pytest.mark.long),
-        ("replay-sent-not-settled", 4000),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("point", "first"), [("replay-written-not-sent", 3000), ("replay-sent-not-settled", 4000)])
 def test_a_kill_around_the_sending_sends_nothing_twice(stack: Settings, job: Job, point: str, first: int) -> None:
     names = letters(stack, clicks(20), first, f"killed {point}")
     command = ("jobs.replay", "--reason", f"killed {point}")

@@ -216,6 +216,7 @@ def test_a_lost_checkpoint_lands_nothing_twice(stack: Settings, job: Job) -> Non
     landed_once(stack, ids + more)
 
 
+@pytest.mark.long
 def test_records_that_retention_took_are_a_gap_and_ingest_goes_on(stack: Settings, job: Job) -> None:
     ok(job(*INGEST))
     before = audit.committed(stack)

@@ -110,6 +110,7 @@ def test_old_and_new_rows_are_queried_together(
         assert session.rows(asked) == wanted
 
 
+@pytest.mark.long
 def test_purchases_of_before_they_named_a_country_are_counted_on(
     stack: Settings, local_stack: Stack, job: Job, earlier: Path
 ) -> None:
