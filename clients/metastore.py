@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from copy import deepcopy
 from typing import Final
 
-from impala._thrift_gen.hive_metastore import ThriftHiveMetastore
 from impala._thrift_gen.hive_metastore.ttypes import AddPartitionsRequest, NoSuchObjectException, Partition
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.Thrift import TException
 from thrift.transport.TSocket import TSocket
 from thrift.transport.TTransport import TBufferedTransport
 
+from clients.hive4 import Client
 from contracts.errors import NotReady, Unreachable
 from contracts.hive import DATABASE, HiveTable
 from contracts.settings import Settings
@@ -26,7 +26,7 @@ SECONDS: Final = 5.0
 
 def answers(settings: Settings) -> None:
     """Raises unless a Thrift client sees the database ``default``."""
-    with _client(settings) as client:
+    with connect(settings) as client:
         if "default" not in client.get_all_databases():
             raise NotReady(f"the Hive Metastore at {settings.metastore_uri} has no database yet")
 
@@ -36,7 +36,7 @@ def add_partitions(settings: Settings, table: HiveTable, values: Iterable[tuple[
 
     Raises :class:`Unreachable` where the metastore does not answer, or has no such table yet.
     """
-    with _client(settings) as client:
+    with connect(settings) as client:
         known = client.get_table(DATABASE, table.name)
         parts = []
         for each in values:
@@ -52,7 +52,7 @@ def put_location(settings: Settings, table: HiveTable, values: tuple[str, ...], 
 
     Raises :class:`Unreachable` where the metastore does not answer, or has no such table yet.
     """
-    with _client(settings) as client:
+    with connect(settings) as client:
         try:
             partition = client.get_partition(DATABASE, table.name, list(values))
         except NoSuchObjectException:
@@ -65,14 +65,15 @@ def put_location(settings: Settings, table: HiveTable, values: tuple[str, ...], 
 
 
 @contextmanager
-def _client(settings: Settings) -> Iterator[ThriftHiveMetastore.Client]:
+def connect(settings: Settings) -> Iterator[Client]:
+    """A Thrift client for a while. Raises :class:`Unreachable` for what goes wrong meanwhile."""
     host, _, port = settings.metastore_uri.removeprefix("thrift://").partition(":")
     socket = TSocket(host, int(port))
     socket.setTimeout(SECONDS * 1000)
     transport = TBufferedTransport(socket)
     try:
         transport.open()
-        yield ThriftHiveMetastore.Client(TBinaryProtocol(transport))
+        yield Client(TBinaryProtocol(transport))
     except (OSError, EOFError, TException) as error:
         reason = getattr(error, "message", None) or error
         raise Unreachable(f"the Hive Metastore at {settings.metastore_uri} does not answer: {reason}") from error

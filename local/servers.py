@@ -77,12 +77,14 @@ def jvm(name: str, jars: str, main_class: str, arguments: str = "", heap: str = 
     """The command of a Java server.
 
     ``jars`` is the folder of ``local/servers`` with its pom; in ``arguments`` (separated by spaces) ``{conf}`` is the
-    configuration folder, ``{host}`` the address and ``{kafka}`` … the ports.
+    configuration folder, ``{host}`` the address, ``{hive_client}`` the folder of Hive's client, and ``{kafka}`` … the
+    ports.
     """
 
     def command(site: Site) -> list[str]:
         conf = site.conf(name)
-        values = {"conf": str(conf), "host": "127.0.0.1", **{key: str(v) for key, v in site.ports.as_dict().items()}}
+        ports = {key: str(port) for key, port in site.ports.as_dict().items()}
+        values = {"conf": str(conf), "host": "127.0.0.1", "hive_client": str(install.home("hive-client")), **ports}
         filled = [argument.format(**values) for argument in arguments.split()]
         own = [f"-Xmx{heap}", f"-Djava.io.tmpdir={site.tmp}"]
         return java(classpath(conf, jars), main_class, *filled, flags=own)
@@ -117,12 +119,26 @@ def _format_namenode(site: Site) -> None:
     run_tool(site, "hdfs-namenode", command, {"HADOOP_USER_NAME": site.settings().hdfs_user})
 
 
-def _create_metastore_schema(site: Site) -> None:
+def _metastore_schema(site: Site) -> None:
+    """Makes the schema; brings that of a data folder that was kept up to date, once for each release of the server."""
+    kept = site.done("hive-metastore")
+    change = _upgrade_schema if kept else once("hive-metastore", _create_schema)
+    site.once(install.home("hive-metastore").name, lambda: change(site))
+
+
+def _create_schema(site: Site) -> None:
     postgres.recreate_database(site, "metastore")
+    _schema_tool(site, "-initSchema")
+
+
+def _upgrade_schema(site: Site) -> None:
+    _schema_tool(site, "-upgradeSchema")
+
+
+def _schema_tool(site: Site, action: str) -> None:
     home = next(install.home("hive-metastore").glob("apache-hive-metastore-*"))
-    main_class = "org.apache.hadoop.hive.metastore.tools.MetastoreSchemaTool"
     jars = classpath(site.conf("hive-metastore"), "hive-metastore")
-    command = java(jars, main_class, "-dbType", "postgres", "-initSchema")
+    command = java(jars, f"{_METASTORE}.tools.schematool.MetastoreSchemaTool", "-dbType", "postgres", action)
     run_tool(site, "hive-metastore", command, {"METASTORE_HOME": str(home)})
 
 
@@ -163,6 +179,7 @@ def _variables(site: Site) -> dict[str, str]:
 
 _HDFS = "org.apache.hadoop.hdfs.server"
 _HBASE = "org.apache.hadoop.hbase"
+_METASTORE = "org.apache.hadoop.hive.metastore"
 _ZOOKEEPER = "org.apache.zookeeper.server.quorum"
 
 SERVERS = (
@@ -254,14 +271,14 @@ SERVERS = (
         command=jvm(
             "hive-metastore",
             "hive-metastore",
-            "org.apache.hadoop.hive.metastore.LoopbackMetastore",
-            "{host} {metastore}",
+            f"{_METASTORE}.HiveMetaStore",
+            "-p {metastore}",
             heap="192m",
         ),
         conf=("hive-metastore", "hadoop"),
         ports=("metastore",),
         after=("postgres", "hdfs-namenode"),
-        before=once("hive-metastore", _create_metastore_schema),
+        before=_metastore_schema,
         ready=ready.metastore,
     ),
     Server(
@@ -271,6 +288,7 @@ SERVERS = (
             "pyspark",
             "org.apache.spark.deploy.SparkSubmit",
             "--properties-file {conf}/spark-defaults.conf"
+            " --conf spark.sql.hive.metastore.jars.path=file://{hive_client}/lib/*.jar"
             " --class org.apache.spark.sql.hive.thriftserver.HiveThriftServer2 spark-internal",
             heap="1g",
         ),

@@ -87,10 +87,16 @@ class Site:
 
     def once(self, name: str, prepare: Callable[[], None]) -> None:
         """Runs ``prepare`` unless it has once finished for this stack's data; after a crash half-way it runs again."""
-        done = self.data(f"{name}.initialised")
-        if not done.exists():
+        if not self.done(name):
             prepare()
-            done.touch()
+            self._done(name).touch()
+
+    def done(self, name: str) -> bool:
+        """Whether :meth:`once` has finished that for this stack's data."""
+        return self._done(name).exists()
+
+    def _done(self, name: str) -> Path:
+        return self.data(f"{name}.initialised")
 
     def fresh_data(self, server: str) -> Path:
         """A server's data folder, emptied."""

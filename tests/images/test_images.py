@@ -20,7 +20,7 @@ import trustme
 from images.builder import IMAGES, VERSION, build, content_tag, digest, dockerfile, local_name, parents, push
 from images.tools import DEBIAN
 from local.install import cache, locked
-from local.site import ROOT
+from local.site import ROOT, TEMPLATES
 from local.tools import OPENED_PACKAGES
 from tests.support.running import ok, run
 
@@ -45,6 +45,17 @@ def test_what_an_image_installs_is_in_the_projects_lock(group: str) -> None:
 def test_java_opens_the_same_packages_as_locally() -> None:
     options = (ROOT / "images" / "base" / "java-options").read_text()
     assert re.findall(r"java\.base/(\S+)=ALL-UNNAMED", options) == list(OPENED_PACKAGES)
+
+
+def test_spark_asks_the_metastore_with_the_client_of_its_release() -> None:
+    served, asking = ((TEMPLATES / name / "pom.xml").read_text() for name in ("hive-metastore", "hive-client"))
+    (version,) = set(re.findall(r"<artifactId>hive-standalone-metastore-server</artifactId>\s*<version>(.+?)<", served))
+    assert re.findall(r"<artifactId>hive-exec</artifactId>\s*<version>(.+?)<", asking) == [version]
+    chart = (ROOT / "charts" / "sql" / "templates" / "_sql.tpl").read_text()
+    for defaults in (chart, (TEMPLATES / "spark-thrift" / "conf" / "spark-defaults.conf").read_text()):
+        assert re.findall(r"spark\.sql\.hive\.metastore\.version +(\S+)", defaults) == [version]
+    (place,) = re.findall(r"spark\.sql\.hive\.metastore\.jars\.path +file://(\S+)/lib/\*\.jar", chart)
+    assert f"COPY --from=build {place} {place}\n" in dockerfile("spark").read_text()
 
 
 @pytest.mark.parametrize("name", ["base", *IMAGES])
@@ -90,7 +101,7 @@ LOCKED = pins(ROOT / "requirements" / "lock.txt")
         ("kafka", ("kafka",), of_maven("kafka", r"kafka_2\.13")),
         ("hadoop", ("hdfs",), of_maven("hadoop", "hadoop-hdfs")),
         ("hbase", ("hbase",), of_maven("hbase", "hbase-server")),
-        ("hive-metastore", ("hive-metastore",), of_maven("hive-metastore", "hive-standalone-metastore")),
+        ("hive-metastore", ("hive-metastore",), of_maven("hive-metastore", "hive-standalone-metastore-server")),
         ("spark", ("sql", "spark-jobs"), LOCKED["pyspark"]),
         ("airflow", ("airflow",), LOCKED["apache-airflow"]),
         ("generator", ("generator", "ecommerce-lambda"), VERSION),

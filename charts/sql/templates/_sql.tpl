@@ -12,6 +12,14 @@ spark-defaults.conf: |
   # Files come from ingest, not from here: they are listed anew for each statement.
   spark.sql.hive.filesourcePartitionFileCacheSize 0
   spark.sql.shuffle.partitions                {{ .Values.cores }}
+  # Hive 4's client, in a class loader of its own: Spark's own cannot speak to a metastore of Hive 4.
+  spark.sql.hive.metastore.version            4.0.1
+  spark.sql.hive.metastore.jars               path
+  spark.sql.hive.metastore.jars.path          file:///opt/hive-client/lib/*.jar
+  # Hive 4 takes the name `date` in a filter of partitions for a keyword of its own and refuses: their names are asked then, and
+  # those that are wanted by name.
+  spark.sql.hive.metastorePartitionPruningFallbackOnException true
+  spark.sql.hive.metastorePartitionPruningFastFallback true
   # Refuses what would run programs here, or reach what is not the lake's.
   spark.sql.extensions                        ecommerce.StatementGuard
   spark.sql.hive.thriftServer.singleSession   false
@@ -26,10 +34,8 @@ spark-defaults.conf: |
   {{- range $name, $value := include "common.sparkLineage" (list . .Values.lineage.openlineageUrl) | fromYaml }}
   {{ $name }} {{ $value }}
   {{- end }}
-{{- if include "common.sqlSecured" . }}
 log4j2.properties: |
   {{- .Files.Get "files/log4j2.properties" | nindent 2 }}
-{{- end }}
 hive-site.xml: |
   <?xml version="1.0" encoding="UTF-8"?>
   <configuration>
