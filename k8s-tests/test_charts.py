@@ -50,7 +50,7 @@ def test_helm_finds_nothing_to_complain_about(charts: Path) -> None:
 
 def test_only_programs_that_write_raw_data_own_it(charts: Path) -> None:
     """The tasks say who they are themselves, HDFS's servers are what their image is."""
-    manifests = render(SIZES["impala"])
+    manifests = render(SIZES["default"])
     found = {
         component: user
         for component, spec in pod_specs(manifests)

@@ -8,6 +8,7 @@ that its Dockerfiles expose, paths of the images, pages, variables.
 
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ PORTS = {"krpc": "krpc_port", "state": "state_store_port", "catalog": "catalog_s
 
 @pytest.fixture(scope="module")
 def beside(charts: Path) -> list[dict[str, Any]]:
-    return render(SIZES["impala"])
+    return render(SIZES["default"])
 
 
 def role(manifests: list[dict[str, Any]], name: str) -> dict[str, Any]:
@@ -64,7 +65,7 @@ def test_all_ask_sparks_thrift_server(charts: Path, size: str) -> None:
 
 
 def test_by_value_all_ask_impala_and_the_tables_are_still_made_by_spark(charts: Path) -> None:
-    manifests = render(SIZES["impala"], **{"sql.engine": "impala"})
+    manifests = render(SIZES["default"], **{"sql.engine": "impala"})
     assert endpoint(manifests) == "impala-coordinator"
     assert told(manifests, "ENGINE") == "impala"
     (job,) = (spec for name, spec in pod_specs(manifests) if name.startswith("Job/lambda-hive-tables"))
@@ -73,13 +74,14 @@ def test_by_value_all_ask_impala_and_the_tables_are_still_made_by_spark(charts: 
 
 
 def test_an_endpoint_that_is_not_there_is_refused(charts: Path) -> None:
-    flags = arguments((), {"sql.engine": "impala"})
+    flags = arguments((), {"sql.engine": "impala", "impala.enabled": False})
     done = Helm().run("template", "lambda", str(UMBRELLA), *OPERATORS, *flags)
     assert "sql.engine is impala, but there is none: set impala.enabled" in done.stderr
     my_own = render(
         (),
         **{
             "sql.engine": "impala",
+            "impala.enabled": False,
             "global.addresses.impala": "other",
             "global.networkPolicies.egress.restricted": False,
         },
@@ -88,14 +90,14 @@ def test_an_endpoint_that_is_not_there_is_refused(charts: Path) -> None:
 
 
 def test_nothing_else_waits_for_impala(beside: list[dict[str, Any]]) -> None:
-    without = dict(pod_specs(render(())))
-    others = {name: spec for name, spec in pod_specs(beside) if "lambda-impala-" not in name}
+    without = dict(pod_specs(render((), **{"impala.enabled": False})))
+    others = {name: spec for name, spec in pod_specs(beside) if "impala" not in name}
     assert others == without
 
 
 @pytest.mark.parametrize("name", ROLES)
 def test_it_runs_as_the_user_of_its_images_from_a_registry_of_its_own(charts: Path, name: str) -> None:
-    spec = role(render(SIZES["impala"], **{"global.image.registry": "registry.example.com/team"}), name)
+    spec = role(render(SIZES["default"], **{"global.image.registry": "registry.example.com/team"}), name)
     assert {spec["securityContext"][key] for key in ("runAsUser", "runAsGroup", "fsGroup")} == {1000}
     (container,) = spec["containers"]
     assert re.fullmatch(r"docker\.io/apache/impala:4\.5\.0-\w+", container["image"])
@@ -112,10 +114,10 @@ def mebibytes(text: str) -> float:
     return float(found[1]) * (1024 if found[2].startswith("g") else 1)
 
 
-@pytest.mark.parametrize("size", ["impala", "production"])
+@pytest.mark.parametrize("size", ["default", "production"])
 @pytest.mark.parametrize("name", ROLES)
 def test_its_heap_is_within_its_limits(charts: Path, size: str, name: str) -> None:
-    (container,) = role(render(SIZES[size], **{"impala.enabled": True}), name)["containers"]
+    (container,) = role(render(SIZES[size]), name)["containers"]
     (heap,) = (item["value"] for item in container["env"] if item["name"] == "JAVA_TOOL_OPTIONS")
     limit = mebibytes(container["resources"]["limits"]["memory"])
     most = mebibytes(heap.removeprefix("-Xmx"))
@@ -151,9 +153,26 @@ def test_running_queries_may_end(beside: list[dict[str, Any]], name: str) -> Non
         assert "lifecycle" not in container
 
 
-def test_every_image_of_the_defaults_is_ours(charts: Path) -> None:
+def test_every_image_of_the_defaults_is_ours_but_impalas(charts: Path) -> None:
     images = {container["image"] for _, spec in pod_specs(render(())) for container in containers(spec)}
-    assert all("ecommerce-lambda/" in image for image in images)
+    assert all(re.search(r"ecommerce-lambda/|^docker\.io/apache/impala:", image) for image in images)
+
+
+def test_helm_test_says_that_it_does_not_answer_and_passes(beside: list[dict[str, Any]], tmp_path: Path) -> None:
+    """As in the pod, with a `probe` that reaches nothing."""
+    spec = dict(pod_specs(beside))["Pod/lambda-test-impala"]
+    (tmp_path / "probe").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "probe").chmod(0o755)
+    done = subprocess.run(
+        spec["containers"][0]["command"], env={"PATH": f"{tmp_path}:/bin:/usr/bin"}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Impala does not answer at lambda-impala;" in done.stdout
+
+
+@pytest.mark.parametrize("size", ["standalone", "kind"])
+def test_where_its_images_cannot_be_had_it_is_not_there(charts: Path, size: str) -> None:
+    assert [name for name, _ in pod_specs(render(SIZES[size])) if "impala" in name] == []
 
 
 @pytest.mark.parametrize("name", ROLES)
@@ -180,7 +199,7 @@ def test_its_pods_say_nothing_that_its_release_does_not_know(beside: list[dict[s
 
 
 def test_its_metrics_are_asked_at_a_page_that_it_has(charts: Path) -> None:
-    monitored = documents(*MONITORING, *arguments(SIZES["impala"], {"global.monitoring.enabled": True}))
+    monitored = documents(*MONITORING, *arguments(SIZES["default"], {"global.monitoring.enabled": True}))
     found = [item for name, item in of(monitored, "PodMonitor").items() if "-impala-" in name]
     pages = {endpoint["path"] for item in found for endpoint in item["spec"]["podMetricsEndpoints"]}
     assert len(found) == len(ROLES)

@@ -208,6 +208,7 @@ def test_the_drawn_certificate_has_the_names_by_which_the_server_is_asked(charts
             {"sql.engine": "impala", "impala.enabled": True},
             "sql.engine is impala, which this chart sets up with neither TLS nor a login",
         ),
+        ({"impala.enabled": True}, "with neither TLS nor a login: set impala.enabled to false"),
         ({"global.addresses.sql": "other"}, "draws no certificate for it: set global.sql.tls.secret"),
         (
             {"global.networkPolicies.egress.restricted": True},

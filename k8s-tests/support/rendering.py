@@ -17,7 +17,6 @@ SIZES: dict[str, tuple[Path, ...]] = {
     "production": (UMBRELLA / "values-production.yaml",),
     "standalone": (STANDALONE,),
     "kind": (STANDALONE, UMBRELLA / "values-kind.yaml"),
-    "impala": (UMBRELLA / "ci/values-impala.yaml",),
     "databases": (STANDALONE, UMBRELLA / "ci/values-databases.yaml"),
 }
 WORKLOADS = ("Deployment", "StatefulSet", "Job", "CronJob", "Pod")

@@ -6,6 +6,9 @@
 {{- if and (eq .Values.sql.engine "impala") (include "common.sqlSecured" .) }}
 {{- fail "global.sql.tls.enabled secures Spark's Thrift server, and sql.engine is impala, which this chart sets up with neither TLS nor a login: set sql.engine to spark" }}
 {{- end }}
+{{- if and .Values.impala.enabled (include "common.sqlSecured" .) }}
+{{- fail "global.sql.tls.enabled secures Spark's Thrift server, and Impala beside it would open the same tables with neither TLS nor a login: set impala.enabled to false" }}
+{{- end }}
 {{- if and .Values.global.addresses.sql (include "common.sqlSecured" .) (not .Values.global.sql.tls.secret) }}
 {{- fail "global.addresses.sql is a part of your own, and global.sql.tls.enabled draws no certificate for it: set global.sql.tls.secret, whose ca.crt is its CA's" }}
 {{- end }}
