@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -139,8 +138,8 @@ def kill_java(release: Release, pod: str) -> None:
 def typed(core: client.CoreV1Api, namespace: str, pod: str, command: list[str]) -> str:
     """What a command prints that is typed in a pod's first container. Raises ``ApiException``."""
     container = core.read_namespaced_pod(pod, namespace).spec.containers[0].name
-    ask = partial(core.connect_get_namespaced_pod_exec, container=container, command=command, stdout=True, stderr=True)
-    return str(stream(ask, pod, namespace))
+    ask = core.connect_get_namespaced_pod_exec
+    return str(stream(ask, pod, namespace, container=container, command=command, stdout=True, stderr=True))
 
 
 def make_room(api: client.ApiClient, namespace: str) -> None:
