@@ -1,5 +1,6 @@
-"""Charts pushed to a real OCI registry on loopback, signed, and installed from there."""
+"""Charts and an image pushed to a real OCI registry on loopback: what is there is what was pushed."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,9 @@ from clients.retry import until
 from contracts.errors import NotInstalled
 from deploy.helm import CHARTS, Helm
 from deploy.tools import tool
+from images.builder import VERSION, build, content_tag, push
 from local.ports import HOST, free, in_use
+from support.platform import Cluster, silent
 from support.rendering import OPERATORS, of, render
 
 SIGNER = "charts@example.com"
@@ -30,6 +33,10 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield address
     server.terminate()
     server.wait(30)
+
+
+def crane(*arguments: str) -> bytes:
+    return subprocess.run([tool("crane"), *arguments], check=True, capture_output=True).stdout
 
 
 def gpg(home: Path, *arguments: str) -> bytes:
@@ -92,6 +99,16 @@ def test_a_chart_that_was_changed_is_refused(published: str, keys: tuple[Path, P
     assert Helm().run(*verify).returncode == 0
     packed.write_bytes(packed.read_bytes() + b"\0")
     assert Helm().run(*verify).returncode != 0
+
+
+def test_an_image_is_there_by_its_version_and_by_its_content(cluster: Cluster, registry: str) -> None:
+    """From a cache whose path has a folder with a dot, as the user's has."""
+    build(("zookeeper",), silent)
+    push(("zookeeper",), registry)
+    places = [f"{registry}/ecommerce-lambda/zookeeper:{tag}" for tag in (VERSION, content_tag("zookeeper"))]
+    assert json.loads(crane("config", places[0]))["config"]["Entrypoint"]
+    digests = {crane("digest", place) for place in places}
+    assert len(digests) == 1
 
 
 @pytest.mark.parametrize(
