@@ -89,14 +89,15 @@ class Buildah:
         return self.layout.size(layout_ref(image))
 
     def push(self, image: str, target: str) -> None:
+        plain = ["--tls-verify=false"] if _on_loopback(target) else []
         with tempfile.TemporaryDirectory() as folder:
             # buildah makes a name of the path, in which no folder may begin with a dot.
             layout = Path(folder) / "images"
             layout.symlink_to(self.layout.folder)
             pull = [*self._command, "pull", "--quiet", f"oci:{layout}:{layout_ref(image)}"]
             local = call(pull, f"taking {image} from the layout")
-        plain = ["--tls-verify=false"] if _on_loopback(target) else []
-        _run([*self._command, "push", *plain, local.split()[-1], f"docker://{target}"])
+            _run([*self._command, "push", *plain, local.split()[-1], f"docker://{target}"])
+            self._forget([f"localhost{layout}"])
 
     def root_image(self) -> str:
         name = "localhost/ecommerce-lambda/root:bookworm"

@@ -33,6 +33,13 @@ def test_every_critical_stock_raised_its_alert(ledger: dict[str, Any], found: di
     assert found["alerts"] == ledger["alerts_expected"]
 
 
+def test_ingest_reads_the_shops_catalogue(platform: Platform, found: dict[str, Any]) -> None:
+    (driver,) = platform.release.pods("spark-ingest")
+    log = platform.release.core.read_namespaced_pod_log(driver.metadata.name, platform.release.namespace)
+    assert "committed" in log
+    assert "the catalogue cannot be read" not in log
+
+
 def test_the_api_on_the_ingress_says_the_same_behind_its_login(
     platform: Platform, ledger: dict[str, Any], found: dict[str, Any]
 ) -> None:

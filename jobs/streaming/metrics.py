@@ -8,7 +8,7 @@ import json
 import threading
 import time
 import urllib.request
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 from wsgiref.types import StartResponse, WSGIEnvironment
@@ -18,7 +18,9 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 from prometheus_client import CollectorRegistry, Counter, Gauge, Summary, disable_created_metrics, make_wsgi_app
 from prometheus_client.exposition import ThreadingWSGIServer
 
+from clients import kafka
 from contracts.command import serving_metrics
+from contracts.settings import Settings
 
 LAG = "ecommerce_stream_lag_records"
 """The metric that autoscalers and alerts look at."""
@@ -26,6 +28,9 @@ LAG_SECONDS = 5.0
 """Between two looks at the topics' ends."""
 SPARKS = ("/metrics/prometheus", "/metrics/executors/prometheus")
 """Paths of Spark's own metrics, on its page and here. Source: https://spark.apache.org/docs/latest/monitoring.html"""
+
+Offsets = dict[str, dict[str, int]]
+"""By topic and partition number, as Spark writes them."""
 
 
 class Metrics:
@@ -97,7 +102,7 @@ class Metrics:
         for outcome, count in counts.items():
             self._records[outcome].inc(count)
 
-    def look(self, admin: AdminClient, handled: str | None) -> None:
+    def look(self, ends: Callable[[Offsets], Offsets], handled: str | None) -> None:
         """Compares ``handled``, the offsets after the newest batch as Spark writes them, with the topics' ends.
 
         Asks Kafka every :data:`LAG_SECONDS` at most.
@@ -109,7 +114,7 @@ class Metrics:
         if not offsets:
             return
         try:
-            self._lag.set(lag(offsets, ends(admin, offsets)))
+            self._lag.set(lag(offsets, ends(offsets)))
         except KafkaException:
             self._lag.set(float("nan"))
 
@@ -121,21 +126,30 @@ class _Silent(WSGIRequestHandler):
         pass
 
 
-Offsets = dict[str, dict[str, int]]
-"""By topic and partition number, as Spark writes them."""
+class Ends:
+    """Asks Kafka for the offsets after the newest records of partitions, with one client as long as it gets answers."""
 
+    def __init__(self, settings: Settings) -> None:
+        self._options = {**kafka.confluent(settings), "log_level": 0}
+        self._admin: AdminClient | None = None
 
-def ends(admin: AdminClient, partitions: Offsets) -> Offsets:
-    """The offsets after the newest records of these partitions. Raises ``KafkaException``."""
-    asked = {
-        TopicPartition(topic, int(number)): OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        for topic in partitions
-        for number in partitions[topic]
-    }
-    found: Offsets = {topic: {} for topic in partitions}
-    for partition, future in admin.list_offsets(asked, request_timeout=10).items():
-        found[partition.topic][str(partition.partition)] = future.result().offset
-    return found
+    def __call__(self, partitions: Offsets) -> Offsets:
+        """Raises ``KafkaException``."""
+        asked = {
+            TopicPartition(topic, int(number)): OffsetSpec.latest()  # type: ignore[no-untyped-call]
+            for topic in partitions
+            for number in partitions[topic]
+        }
+        found: Offsets = {topic: {} for topic in partitions}
+        self._admin = self._admin or AdminClient(self._options)
+        try:
+            for partition, future in self._admin.list_offsets(asked, request_timeout=10).items():
+                found[partition.topic][str(partition.partition)] = future.result().offset
+        except KafkaException:
+            # After a restart of the leader it would ask with the epoch of before for good (FENCED_LEADER_EPOCH).
+            self._admin = None
+            raise
+        return found
 
 
 def lag(handled: Offsets, ends: Offsets) -> int:

@@ -12,7 +12,6 @@ from typing import Final
 from uuid import uuid4
 
 import structlog
-from confluent_kafka.admin import AdminClient
 from prometheus_client.registry import Collector
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
@@ -22,7 +21,7 @@ from clients import hdfs, kafka, retry
 from contracts.errors import Failed, Fenced, NotReady, PlatformError, Unreachable
 from contracts.settings import Settings
 from jobs.streaming import careful
-from jobs.streaming.metrics import Metrics
+from jobs.streaming.metrics import Ends, Metrics
 from jobs.streaming.offsets import held, spark_option, starting
 from jobs.streaming.settings import StreamingSettings, kafka_stream, spark_session
 from jobs.streaming.window import local_folder
@@ -81,7 +80,7 @@ def run_query(
         metrics.registry.register(job.collector)
     if streaming.metrics_port:
         metrics.serve(streaming.metrics_host, streaming.metrics_port)
-    admin = AdminClient({**kafka.confluent(settings), "log_level": 0})
+    ends = Ends(settings)
     spark = spark_session(f"ecommerce-{name}", settings)
     metrics.spark_page = spark.sparkContext.uiWebUrl
     stopping = threading.Event()
@@ -131,7 +130,7 @@ def run_query(
         threading.Thread(target=_each_second, args=(job.meanwhile, ended), daemon=True).start()
         while not (stopping.is_set() or failures) and not query.awaitTermination(1):
             if streaming.metrics_port and (progress := query.lastProgress):
-                metrics.look(admin, progress.sources[0].endOffset)
+                metrics.look(ends, progress.sources[0].endOffset)
         with idle:
             query.stop()
         if failures and not stopping.is_set():

@@ -270,6 +270,13 @@ PROGRAMS = {
 
 
 @pytest.mark.parametrize("group", GROUPS)
+def test_who_reads_kafka_can_unpack_what_the_shop_sends(group: str) -> None:
+    """kafka-python imports a codec where it meets the first batch that is packed by it."""
+    named = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"][group]
+    assert ("kafka-python[crc32c]" in named) <= ("lz4" in named)
+
+
+@pytest.mark.parametrize("group", GROUPS)
 def test_an_image_has_what_its_programs_import(group: str) -> None:
     installed = " ".join(name.lower().replace("_", "-") for name in pins(ROOT / "requirements" / f"{group}.txt"))
     ok(run("tests.support.only_installed", installed, PROGRAMS[group]))

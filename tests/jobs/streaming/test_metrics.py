@@ -1,19 +1,28 @@
 """What the streaming jobs tell Prometheus, read over HTTP as Prometheus reads it."""
 
+import json
 import math
 import socket
 import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from confluent_kafka.admin import AdminClient
 from prometheus_client.parser import text_string_to_metric_families
 
+from clients.retry import until
 from contracts.errors import PlatformError
-from jobs.streaming.metrics import LAG, SPARKS, Metrics, lag
+from contracts.events import CLICKS
+from contracts.settings import Settings
+from jobs.streaming import metrics as module
+from jobs.streaming.metrics import LAG, SPARKS, Ends, Metrics, lag
+from local.ports import Ports
+from local.servers import SERVERS
+from local.site import ROOT
+from local.stack import Stack
 
 
 @pytest.fixture
@@ -107,8 +116,38 @@ def test_before_the_first_batch_nobody_is_asked(port: int) -> None:
     metrics = Metrics("ingest", ())
     metrics.serve("127.0.0.1", port)
     for nothing in (None, "null", "{}"):
-        metrics.look(AdminClient({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}), nothing)
+        metrics.look(Ends(Settings(kafka_bootstrap="127.0.0.1:1")), nothing)
     assert math.isnan(scrape(port)[LAG])
+
+
+@pytest.fixture
+def kafka_alone() -> Iterator[Stack]:
+    """A Kafka that may be restarted."""
+    stack = Stack(
+        ROOT / "build" / "test-kafka-restart", Ports.free(), tuple(one for one in SERVERS if one.name == "kafka")
+    )
+    stack.down(wipe=True)
+    stack.up()
+    yield stack
+    stack.down(wipe=True)
+
+
+def test_the_lag_is_known_again_after_kafka_has_restarted(
+    port: int, kafka_alone: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LAG_SECONDS", 0)
+    metrics, ends = Metrics("ingest", ()), Ends(kafka_alone.settings())
+    metrics.serve("127.0.0.1", port)
+
+    def seen() -> float:
+        metrics.look(ends, json.dumps({CLICKS.topic: {"0": 0}}))
+        return scrape(port)[LAG]
+
+    until(seen, lambda lag: lag == 0, seconds=30, what="a lag that is known")
+    kafka_alone.kill("kafka")
+    assert math.isnan(seen())
+    kafka_alone.up()
+    until(seen, lambda lag: lag == 0, seconds=30, what="a lag that is known again")
 
 
 def test_a_port_that_is_taken_is_said(port: int) -> None:
