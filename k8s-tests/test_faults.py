@@ -26,7 +26,7 @@ from clients.retry import until
 from deploy.helm import UMBRELLA, Helm, arguments
 from deploy.install import VALUES, install, remove_namespace
 from support.airflow import Airflow
-from support.platform import HERE, NAME, REGISTRY, Cluster, Platform, exact, installed, kill_java, make_room, typed
+from support.platform import HERE, NAME, REGISTRY, Cluster, Platform, bean, exact, installed, kill_java, make_room
 from support.shop import Shop
 
 pytestmark = pytest.mark.faults
@@ -45,16 +45,6 @@ WIDTH = 120
 REPORT = HERE.parent / "build" / "faults.json"
 
 
-def bean(platform: Platform, pod: str, port: int, name: str) -> dict[str, Any]:
-    """A bean of a server's ``/jmx`` page, through the API server."""
-    path = f"/api/v1/namespaces/{platform.release.namespace}/pods/{pod}:{port}/proxy/jmx"
-    answer = platform.release.api.call_api(
-        path, "GET", query_params=[("qry", name)], auth_settings=["BearerToken"], _preload_content=False
-    )
-    beans: list[dict[str, Any]] = json.loads(answer.data)["beans"]
-    return beans[0] if beans else {}
-
-
 def any_pod(component: str) -> Callable[[Platform], str]:
     return lambda platform: str(platform.release.pods(component)[0].metadata.name)
 
@@ -71,7 +61,6 @@ def by_bean(component: str, port: int, name: str, attribute: str, value: str) ->
     return choose
 
 
-REGIONS = (16030, "Hadoop:service=HBase,name=RegionServer,sub=Server")
 NAMENODE_STATE = ("hdfs-namenode", 9870, "Hadoop:service=NameNode,name=NameNodeStatus", "State")
 MASTER_STATE = ("hbase-master", 16010, "Hadoop:service=HBase,name=Master,sub=Server", "tag.isActiveMaster")
 PODS: dict[str, Callable[[Platform], str]] = {
@@ -217,30 +206,6 @@ def test_a_rolling_restart_of_the_brokers_keeps_every_partition_writable(highly_
     assert found["asked"] > 20
     assert found["restarts"] == len(before)
     assert found["fewest"] >= 2
-
-
-def test_a_region_server_hands_on_its_regions_before_it_ends(highly_available: Platform, shop_open: Shop) -> None:
-    release = highly_available.release
-
-    def regions() -> dict[str, int]:
-        return {
-            pod.metadata.name: bean(highly_available, pod.metadata.name, *REGIONS).get("regionCount", -1)
-            for pod in release.pods("hbase-regionserver")
-        }
-
-    (pod, held), *_ = sorted(regions().items(), key=lambda found: -found[1])
-    all_of_them = sum(regions().values())
-    assert held > 0
-    spec = (
-        client.AppsV1Api(release.api).read_namespaced_stateful_set(f"{NAME}-hbase-regionserver", release.namespace).spec
-    )
-    command = spec.template.spec.containers[0].lifecycle.pre_stop._exec.command
-    typed(release.core, release.namespace, pod, command)
-    assert until(regions, lambda found: found[pod] == 0, seconds=60, what="a region server without regions")[pod] == 0
-    assert sum(regions().values()) == all_of_them
-    release.core.delete_namespaced_pod(pod, release.namespace)
-    release.wait("Waiting for a new region server", GIVE_UP_SECONDS)
-    exact(highly_available, shop_open)
 
 
 def test_a_datanode_is_decommissioned_before_it_goes(highly_available: Platform, shop_open: Shop) -> None:

@@ -135,6 +135,16 @@ def kill_java(release: Release, pod: str) -> None:
     typed(release.core, release.namespace, pod, ["pkill", "-KILL", "java"])
 
 
+def bean(platform: Platform, pod: str, port: int, name: str) -> dict[str, Any]:
+    """A bean of a server's ``/jmx`` page, through the API server."""
+    path = f"/api/v1/namespaces/{platform.release.namespace}/pods/{pod}:{port}/proxy/jmx"
+    answer = platform.release.api.call_api(
+        path, "GET", query_params=[("qry", name)], auth_settings=["BearerToken"], _preload_content=False
+    )
+    beans: list[dict[str, Any]] = json.loads(answer.data)["beans"]
+    return beans[0] if beans else {}
+
+
 def typed(core: client.CoreV1Api, namespace: str, pod: str, command: list[str]) -> str:
     """What a command prints that is typed in a pod's first container. Raises ``ApiException``."""
     container = core.read_namespaced_pod(pod, namespace).spec.containers[0].name
